@@ -1,0 +1,27 @@
+// What every kind of data looks like to commands: samples in batches, fed by model input name.
+
+import type { Dim } from '../graph/index.ts';
+import type { DType } from '../tensor/dtype.ts';
+import type { Feeds } from '../tensor/feeds.ts';
+
+/** One input of a model, as data has to fill it. */
+export interface InputSpec {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly Dim[];
+}
+
+export interface Batch {
+  /** One tensor per model input. */
+  readonly feeds: Feeds;
+  /** Expected outputs, labels: whatever the data has beside inputs, by name. */
+  readonly targets: Feeds;
+}
+
+export interface Dataset {
+  /** What was read and what was applied to it, in one line, for the report. */
+  readonly summary: string;
+  /** Number of samples; undefined when there is no end (random data). */
+  readonly length: number | undefined;
+  batches(size: number): AsyncIterable<Batch>;
+}

@@ -1,0 +1,242 @@
+// Symbolic dimensions: integer polynomials over named sizes, with floor division, min and max as
+// opaque atoms. `[batch * 12, seq, 64]` stays exact through Reshape, Concat, Slice and Conv.
+// All symbols are sizes, hence integers >= 0.
+
+/** A dimension: a number, or an expression over named sizes. */
+export type Dim = number | Sym;
+export type Shape = readonly Dim[];
+
+interface Atom {
+  readonly key: string;
+  /** Rebuilds the atom with its symbols replaced; undefined for a plain symbol. */
+  readonly rebuild?: (substitute: (dim: Dim) => Dim) => Dim;
+}
+
+interface Term {
+  readonly coefficient: number;
+  /** Sorted by key; repeated for powers. */
+  readonly atoms: readonly Atom[];
+}
+
+/** An expression that is not a plain number. Compare with `sameDim`, never with `===`. */
+export class Sym {
+  /** Canonical text: equal expressions have equal keys. */
+  readonly key: string;
+  readonly terms: readonly Term[];
+
+  constructor(terms: readonly Term[]) {
+    this.terms = terms;
+    this.key = terms.map(printTerm).join(' + ').replaceAll('+ -', '- ');
+  }
+
+  toString(): string {
+    return this.key;
+  }
+}
+
+/** The size called `name`. */
+export function symbol(name: string): Sym {
+  return new Sym([{ coefficient: 1, atoms: [{ key: name }] }]);
+}
+
+let unknowns = 0;
+
+/** A size nothing is known about, different from every other. */
+export function unknownDim(): Sym {
+  unknowns += 1;
+  return symbol(`?${unknowns}`);
+}
+
+/** Whether a dimension depends on a size that was neither given nor named in the model. */
+export function isUnknown(dim: Dim): boolean {
+  return typeof dim !== 'number' && dim.key.includes('?');
+}
+
+export function sameDim(a: Dim, b: Dim): boolean {
+  return typeof a === 'number' || typeof b === 'number' ? a === b : a.key === b.key;
+}
+
+export function sameShape(a: Shape, b: Shape): boolean {
+  return a.length === b.length && a.every((dim, i) => sameDim(dim, b[i] as Dim));
+}
+
+export function isStatic(shape: Shape): shape is readonly number[] {
+  return shape.every((dim) => typeof dim === 'number');
+}
+
+export function add(a: Dim, b: Dim): Dim {
+  if (typeof a === 'number' && typeof b === 'number') return a + b;
+  return fromTerms([...termsOf(a), ...termsOf(b)]);
+}
+
+export function sub(a: Dim, b: Dim): Dim {
+  return add(a, mul(b, -1));
+}
+
+export function mul(a: Dim, b: Dim): Dim {
+  if (typeof a === 'number' && typeof b === 'number') return a * b;
+  const terms: Term[] = [];
+  for (const x of termsOf(a)) {
+    for (const y of termsOf(b)) {
+      const atoms = [...x.atoms, ...y.atoms].sort((p, q) => (p.key < q.key ? -1 : 1));
+      terms.push({ coefficient: x.coefficient * y.coefficient, atoms });
+    }
+  }
+  return fromTerms(terms);
+}
+
+export function product(dims: Shape): Dim {
+  return dims.reduce(mul, 1);
+}
+
+/** a / b when it is a whole polynomial (b a number or a single term); undefined otherwise. */
+export function divideExactly(a: Dim, b: Dim): Dim | undefined {
+  if (b === 0) return undefined;
+  const divisor = termsOf(b);
+  const only = divisor[0];
+  if (divisor.length !== 1 || only === undefined) return sameDim(a, b) ? 1 : undefined;
+  const terms: Term[] = [];
+  for (const term of termsOf(a)) {
+    const atoms = [...term.atoms];
+    for (const atom of only.atoms) {
+      const at = atoms.findIndex((x) => x.key === atom.key);
+      if (at < 0) return undefined;
+      atoms.splice(at, 1);
+    }
+    const coefficient = term.coefficient / only.coefficient;
+    if (!Number.isInteger(coefficient)) return undefined;
+    terms.push({ coefficient, atoms });
+  }
+  return fromTerms(terms);
+}
+
+export function floorDiv(a: Dim, b: Dim): Dim {
+  if (typeof a === 'number' && typeof b === 'number') return Math.floor(a / b);
+  const exact = divideExactly(a, b);
+  if (exact !== undefined) return exact;
+  if (typeof a !== 'number' && typeof b === 'number' && b > 0) {
+    // Terms that b divides leave the floor: floor((2n + 1) / 2) = n + floor(1 / 2).
+    const whole = a.terms.filter((t) => t.coefficient % b === 0);
+    if (whole.length > 0) {
+      const rest = fromTerms(a.terms.filter((t) => t.coefficient % b !== 0));
+      const outside = fromTerms(whole.map((t) => ({ ...t, coefficient: t.coefficient / b })));
+      return add(outside, floorDiv(rest, b));
+    }
+    const constant = a.terms.find((t) => t.atoms.length === 0)?.coefficient ?? 0;
+    const quotient = Math.floor(constant / b);
+    if (quotient !== 0) return add(quotient, floorDiv(sub(a, quotient * b), b));
+  }
+  return opaque(`floor(${print(a)}/${print(b)})`, (f) => floorDiv(f(a), f(b)));
+}
+
+export function ceilDiv(a: Dim, b: Dim): Dim {
+  if (typeof a === 'number' && typeof b === 'number') return Math.ceil(a / b);
+  return floorDiv(sub(add(a, b), 1), b);
+}
+
+export function min(a: Dim, b: Dim): Dim {
+  if (typeof a === 'number' && typeof b === 'number') return Math.min(a, b);
+  const difference = sub(a, b);
+  if (typeof difference === 'number') return difference <= 0 ? a : b;
+  if (a === 0 || b === 0) return 0;
+  return opaque(`min(${[print(a), print(b)].sort().join(', ')})`, (f) => min(f(a), f(b)));
+}
+
+export function max(a: Dim, b: Dim): Dim {
+  if (typeof a === 'number' && typeof b === 'number') return Math.max(a, b);
+  const difference = sub(a, b);
+  if (typeof difference === 'number') return difference >= 0 ? a : b;
+  if (a === 0) return isNonNegative(b) ? b : opaqueMax(a, b);
+  if (b === 0) return isNonNegative(a) ? a : opaqueMax(a, b);
+  return opaqueMax(a, b);
+}
+
+/** An expression this algebra cannot look into, with the way to recompute it on known sizes. */
+export function opaque(key: string, rebuild: (substitute: (dim: Dim) => Dim) => Dim): Sym {
+  return new Sym([{ coefficient: 1, atoms: [{ key, rebuild }] }]);
+}
+
+/** Replaces symbols by given sizes and simplifies. */
+export function substitute(dim: Dim, sizes: ReadonlyMap<string, Dim>): Dim {
+  if (typeof dim === 'number') return dim;
+  let sum: Dim = 0;
+  for (const term of dim.terms) {
+    let value: Dim = term.coefficient;
+    for (const atom of term.atoms) {
+      const known = sizes.get(atom.key);
+      const factor = known ?? atom.rebuild?.((inner) => substitute(inner, sizes));
+      value = mul(value, factor ?? new Sym([{ coefficient: 1, atoms: [atom] }]));
+    }
+    sum = add(sum, value);
+  }
+  return sum;
+}
+
+/** True when the value cannot be negative whatever the sizes: all its coefficients are positive. */
+export function isNonNegative(dim: Dim): boolean {
+  return typeof dim === 'number' ? dim >= 0 : dim.terms.every((term) => term.coefficient >= 0);
+}
+
+/** The plain symbols of a dimension (`batch` in `floor(batch/2) + 1`). */
+export function symbolsOf(dim: Dim): string[] {
+  const names = new Set<string>();
+  const visit = (d: Dim): Dim => {
+    if (typeof d === 'number') return d;
+    for (const atom of d.terms.flatMap((term) => term.atoms)) {
+      if (atom.rebuild) atom.rebuild(visit);
+      else names.add(atom.key);
+    }
+    return d;
+  };
+  visit(dim);
+  return [...names];
+}
+
+/** For people: `batch*12`, and `?` for what is unknown. */
+export function printDim(dim: Dim): string {
+  return isUnknown(dim) ? '?' : print(dim);
+}
+
+export function printShape(shape: Shape | undefined): string {
+  return shape === undefined ? '[...]' : `[${shape.map(printDim).join(', ')}]`;
+}
+
+function opaqueMax(a: Dim, b: Dim): Sym {
+  return opaque(`max(${[print(a), print(b)].sort().join(', ')})`, (f) => max(f(a), f(b)));
+}
+
+function print(dim: Dim): string {
+  return String(dim);
+}
+
+function termsOf(dim: Dim): readonly Term[] {
+  if (typeof dim !== 'number') return dim.terms;
+  return dim === 0 ? [] : [{ coefficient: dim, atoms: [] }];
+}
+
+function monomial(term: Term): string {
+  return term.atoms.map((atom) => atom.key).join('*');
+}
+
+function printTerm(term: Term): string {
+  if (term.atoms.length === 0) return String(term.coefficient);
+  if (term.coefficient === 1) return monomial(term);
+  return `${monomial(term)}*${term.coefficient}`.replace(/^(.*)\*-(.*)$/, '-$1*$2');
+}
+
+/** Collects like terms and orders them, constants last. */
+function fromTerms(terms: readonly Term[]): Dim {
+  const sums = new Map<string, Term>();
+  for (const term of terms) {
+    const key = monomial(term);
+    const coefficient = (sums.get(key)?.coefficient ?? 0) + term.coefficient;
+    sums.set(key, { coefficient, atoms: term.atoms });
+  }
+  const kept = [...sums.values()].filter((term) => term.coefficient !== 0);
+  if (kept.every((term) => term.atoms.length === 0)) return kept[0]?.coefficient ?? 0;
+  kept.sort((a, b) => {
+    if (a.atoms.length !== b.atoms.length) return b.atoms.length - a.atoms.length;
+    return monomial(a) < monomial(b) ? -1 : 1;
+  });
+  return new Sym(kept);
+}

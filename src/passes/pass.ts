@@ -1,0 +1,76 @@
+// What a pass is: a named edit of a model, told from the outside how to run graphs.
+
+import { allGraphs, Builder, type Graph, type Model, type Node } from '../graph/index.ts';
+import { inferNode } from '../ops/index.ts';
+import type { Feeds } from '../tensor/feeds.ts';
+
+/** Runs a model on given inputs; `want` names outputs (all when left out). Given by the caller. */
+export type Runner = (model: Model, feeds: Feeds, want?: readonly string[]) => Promise<Feeds>;
+
+export type Level = 'basic' | 'extended';
+
+export interface PassContext {
+  readonly run: Runner;
+  /** Records why a rewrite did not apply to a node; shown by --verbose and in the report. */
+  note(node: Node, reason: string): void;
+}
+
+export interface Pass {
+  /** The file's name, and the word for `--passes`. */
+  readonly name: string;
+  readonly summary: string;
+  /** `extended`: makes operators of `com.microsoft`, or graphs only onnxruntime runs. */
+  readonly level: Level;
+  /** Edits the model in place; true when it changed anything. */
+  run(model: Model, context: PassContext): boolean | Promise<boolean>;
+}
+
+/** A rewrite that did not apply, and why. */
+export interface Skip {
+  readonly skip: string;
+}
+
+export function skip(reason: string): Skip {
+  return { skip: reason };
+}
+
+export interface RewriteContext extends PassContext {
+  readonly model: Model;
+  /** The graph the node stands in. */
+  readonly graph: Graph;
+  /** Makes new nodes before `node`, with types inferred at once. */
+  readonly g: Builder;
+}
+
+export interface Rewrite {
+  readonly name: string;
+  readonly summary: string;
+  readonly level?: Level;
+  /** Operators of the standard domain to visit; `*` for every node. */
+  readonly on: string | readonly string[];
+  /** True: changed. False or nothing: not its case. `skip(reason)`: its case, but not allowed. */
+  apply(node: Node, context: RewriteContext): boolean | Skip | undefined;
+}
+
+/** A pass that visits nodes of some operators in every graph of the model, in order. */
+export function rewrite(rule: Rewrite): Pass {
+  const ops = new Set(typeof rule.on === 'string' ? [rule.on] : rule.on);
+  return {
+    name: rule.name,
+    summary: rule.summary,
+    level: rule.level ?? 'basic',
+    run(model, context) {
+      let changed = false;
+      for (const graph of [...allGraphs(model)]) {
+        for (const node of graph.nodes) {
+          if (!ops.has('*') && (node.domain !== '' || !ops.has(node.op))) continue;
+          const g = new Builder(graph, node, (made) => inferNode(model, made));
+          const result = rule.apply(node, { ...context, model, graph, g });
+          if (typeof result === 'object') context.note(node, result.skip);
+          else if (result) changed = true;
+        }
+      }
+      return changed;
+    },
+  };
+}
