@@ -1,0 +1,48 @@
+// Bundles the program: one file per command and shared chunks, so that `--help` loads little.
+// Then writes oclif's manifest, which spares loading the commands to list them.
+
+import { existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { build } from 'esbuild';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const staging = join(root, `dist.${process.pid}`);
+const target = join(root, 'dist');
+
+const commands = readdirSync(join(root, 'src/commands')).map((file) => `src/commands/${file}`);
+const optional = ['src/runtime/worker.ts', 'src/runtime/child.ts'].filter((file) =>
+  existsSync(join(root, file)),
+);
+
+await build({
+  absWorkingDir: root,
+  entryPoints: ['src/cli/main.ts', ...commands, ...optional],
+  outdir: staging,
+  outbase: 'src',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  minifySyntax: true,
+  legalComments: 'none',
+  external: ['onnxruntime-node', 'typescript', 'ts-node', 'tsx', '@oclif/plugin-*'],
+  banner: {
+    js: "import { createRequire as _createRequire } from 'node:module'; const require = _createRequire(import.meta.url);",
+  },
+  logLevel: 'warning',
+});
+
+// The finished build replaces the old one at once: programs started meanwhile find either.
+const old = `${target}.old.${process.pid}`;
+if (existsSync(target)) renameSync(target, old);
+renameSync(staging, target);
+rmSync(old, { recursive: true, force: true });
+
+rmSync(join(root, 'oclif.manifest.json'), { force: true });
+const { manifest } = await import(pathToFileURL(join(target, 'cli/main.js')).href);
+writeFileSync(
+  join(root, 'oclif.manifest.json'),
+  `${JSON.stringify(await manifest(root), null, 1)}\n`,
+);

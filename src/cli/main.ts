@@ -1,0 +1,75 @@
+// The program's entry: `--version` without any framework, everything else through oclif.
+
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { Config, Errors, Plugin, run } from '@oclif/core';
+
+/** Runs the program installed at `root`; ends the process with the contract's exit codes. */
+export async function main(root: string): Promise<void> {
+  const argv = process.argv.slice(2);
+  if (argv.length === 1 && argv[0] === '--version') {
+    process.stdout.write(`${versionLine(root)}\n`);
+    return;
+  }
+  process.once('SIGINT', () => process.exit(130));
+  process.once('SIGTERM', () => process.exit(143));
+  // A reader that went away (`xform … | head`) is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
+  try {
+    await run(argv, { root });
+  } catch (error) {
+    await fail(error, argv, root);
+  }
+}
+
+/** `xform 0.1.0 node 20.20.2 onnxruntime 1.30.0 linux-x64`. */
+function versionLine(root: string): string {
+  const { version } = readJson(join(root, 'package.json'));
+  const runtime = runtimeVersion(root);
+  return `xform ${version} node ${process.versions.node} onnxruntime ${runtime} ${process.platform}-${process.arch}`;
+}
+
+function runtimeVersion(root: string): string {
+  // The binding's own package says it without loading the native library.
+  const { resolve } = createRequire(join(root, 'package.json'));
+  return String(readJson(resolve('onnxruntime-node/package.json')).version);
+}
+
+function readJson(path: string): Record<string, unknown> {
+  return JSON.parse(readFileSync(path, 'utf8'));
+}
+
+/** What no command caught: unknown commands, and oclif's own errors. */
+async function fail(error: unknown, argv: readonly string[], root: string): Promise<void> {
+  if (error instanceof Errors.ExitError) process.exit(error.oclif.exit ?? 0);
+  const { reportFailure } = await import('./failure.ts');
+  const config = await Config.load({ root });
+  process.exitCode = reportFailure(error, {
+    json: argv.includes('--json'),
+    verbose: argv.includes('--verbose'),
+    color: !argv.includes('--no-color') && wantsColor(),
+    commands: config.commandIDs,
+  });
+}
+
+/** Standard error gets color when it is a terminal and the user did not object (no-color.org). */
+export function wantsColor(stream: NodeJS.WriteStream = process.stderr): boolean {
+  if (process.env.NO_COLOR) return false;
+  return process.env.FORCE_COLOR ? process.env.FORCE_COLOR !== '0' : stream.isTTY === true;
+}
+
+/** For the build: the list of commands and flags that spares loading them. */
+export async function manifest(root: string): Promise<unknown> {
+  const plugin = new Plugin({
+    root,
+    ignoreManifest: true,
+    errorOnManifestCreate: true,
+    respectNoCacheDefault: true,
+  });
+  await plugin.load();
+  return plugin.manifest;
+}
