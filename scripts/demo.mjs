@@ -1,0 +1,35 @@
+// The main job on real input: what a user does in the first five minutes, on a model from fixtures/.
+
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const folder = mkdtempSync(join(tmpdir(), 'xform-demo-'));
+const at = (name) => join(folder, name);
+const shown = (word) => (word.startsWith(root) ? relative(root, word) : word.replace(`${folder}/`, ''));
+
+function xform(...args) {
+  process.stdout.write(`\n$ xform ${args.map(shown).join(' ')}\n`);
+  const { status } = spawnSync(process.execPath, [join(root, 'bin/run.js'), ...args], {
+    stdio: 'inherit',
+  });
+  if (status !== 0) {
+    process.stdout.write(`xform ${args[0]} ended with exit code ${status}\n`);
+    rmSync(folder, { recursive: true, force: true });
+    process.exit(1);
+  }
+}
+
+const digits = join(root, 'fixtures/digits.onnx');
+const test = join(root, 'fixtures/digits-test.npz');
+xform('inspect', digits);
+xform('optimize', digits, '-o', at('digits.small.onnx'));
+xform('verify', digits, at('digits.small.onnx'), '--data', test);
+xform('bench', digits, at('digits.small.onnx'), '--runs', '200');
+xform('init', 'resnet18', '--in', '3x64x64', '--classes', '10', '-o', at('resnet18.onnx'));
+xform('optimize', at('resnet18.onnx'), '-o', at('resnet18.small.onnx'));
+xform('verify', at('resnet18.onnx'), at('resnet18.small.onnx'));
+rmSync(folder, { recursive: true, force: true });
