@@ -24,7 +24,8 @@ function importsOf(file: string): Import[] {
   return [...found].map((match) => ({
     from: file,
     to: relative(ROOT, join(ROOT, dirname(file), match[2] ?? match[3] ?? '')),
-    typeOnly: match[1] !== undefined || /^import\s*\{(\s*type\s+\w+( as \w+)?,?)+\s*\}/.test(match[0]),
+    typeOnly:
+      match[1] !== undefined || /^import\s*\{(\s*type\s+\w+( as \w+)?,?)+\s*\}/.test(match[0]),
   }));
 }
 

@@ -1,0 +1,47 @@
+// Models in and out of commands: `-` for the standard streams, default names, summaries.
+
+import { readFileSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import type { Model } from '../graph/index.ts';
+import { allGraphs } from '../graph/index.ts';
+import { decodeModel, readModel, writeModel, writeModelTo } from '../onnx/index.ts';
+import { parameterCount } from '../ops/cost.ts';
+import type { ModelSummary } from '../report/report.ts';
+
+const STDIN = 0;
+
+/** Reads a model from a file, or from standard input for `-`. */
+export function readInput(path: string): Model {
+  return path === '-' ? decodeModel(readFileSync(STDIN), { path: '-' }) : readModel(path);
+}
+
+/** `model.onnx` → `model.optimized.onnx`, beside the input. */
+export function defaultOutput(input: string, suffix: string): string {
+  if (input === '-') return '-';
+  const name = basename(input).replace(/\.onnx$/i, '');
+  return join(dirname(input), `${name}.${suffix}.onnx`);
+}
+
+/** Writes the model to a file, or to standard output for `-`; says what was written. */
+export async function writeOutput(
+  model: Model,
+  path: string,
+  options: { externalData?: boolean } = {},
+): Promise<ModelSummary> {
+  if (path === '-') {
+    const bytes = await writeModelTo(model, process.stdout);
+    return summarize(model, path, bytes);
+  }
+  await writeModel(model, path, options);
+  return summarize(model, path, modelBytes(model, path));
+}
+
+export function summarize(
+  model: Model,
+  path: string,
+  bytes = modelBytes(model, path),
+): ModelSummary {
+  let nodes = 0;
+  for (const graph of allGraphs(model)) nodes += graph.nodeCount;
+  return { path, bytes, parameters: parameterCount(model), nodes, opset: model.opset };
+}
