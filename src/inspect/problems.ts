@@ -1,6 +1,5 @@
 // What may hurt: broken structure, what the runtime will refuse, waste.
 
-import { createHash } from 'node:crypto';
 import {
   allGraphs,
   checkModel,
@@ -12,7 +11,7 @@ import {
   type Value,
 } from '../graph/index.ts';
 import { lookup } from '../ops/index.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import { contentKey } from '../tensor/hash.ts';
 import { weightsOf } from './summary.ts';
 
 /** What onnxruntime 1.30 reads. */
@@ -133,7 +132,7 @@ async function duplicateWeights(model: Model): Promise<Problem[]> {
     const seen = new Map<string, string>();
     for (const { name, data } of group) {
       if (!data) continue;
-      const hash = await contentHash(data);
+      const hash = await contentKey(data);
       const first = seen.get(hash);
       if (first === undefined) seen.set(hash, name);
       else {
@@ -150,10 +149,4 @@ async function duplicateWeights(model: Model): Promise<Problem[]> {
       message: `${copies} initializers (${bytes} bytes) are copies of others: ${example}`,
     },
   ];
-}
-
-async function contentHash(tensor: Tensor): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of tensor.chunks()) hash.update(chunk);
-  return hash.digest('hex');
 }
