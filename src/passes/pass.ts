@@ -11,6 +11,8 @@ export type Level = 'basic' | 'extended';
 
 export interface PassContext {
   readonly run: Runner;
+  /** How far a pass may go; one that can do more at `extended` looks here. */
+  readonly level: Level;
   /** Records why a rewrite did not apply to a node; shown by --verbose and in the report. */
   note(node: Node, reason: string): void;
 }
@@ -36,6 +38,8 @@ export function skip(reason: string): Skip {
 
 export interface RewriteContext extends PassContext {
   readonly model: Model;
+  /** Version of the standard domain where the node stands: a function has its own. */
+  readonly opset: number;
   /** The graph the node stands in. */
   readonly graph: Graph;
   /** Makes new nodes before `node`, with types inferred at once. */
@@ -62,10 +66,11 @@ export function rewrite(rule: Rewrite): Pass {
     run(model, context) {
       let changed = false;
       for (const graph of [...allGraphs(model)]) {
+        const opset = opsetsAt(model, graph).get('') ?? 1;
         for (const node of graph.nodes) {
           if (!ops.has('*') && (node.domain !== '' || !ops.has(node.op))) continue;
           const g = new Builder(graph, node, (made) => inferNode(model, made));
-          const result = rule.apply(node, { ...context, model, graph, g });
+          const result = rule.apply(node, { ...context, model, opset, graph, g });
           if (typeof result === 'object') context.note(node, result.skip);
           else if (result) changed = true;
         }
@@ -73,4 +78,19 @@ export function rewrite(rule: Rewrite): Pass {
       return changed;
     },
   };
+}
+
+/** The opset imports that hold in a graph: those of the model, or of the function it is part of. */
+export function opsetsAt(model: Model, graph: Graph): ReadonlyMap<string, number> {
+  return model.functions.find((f) => f.graph === graph.root)?.opsets ?? model.opsets;
+}
+
+/** Imports a domain where a graph stands, so that its operators may be used there. */
+export function importDomain(model: Model, graph: Graph, domain: string, version: number): void {
+  if (!model.opsets.has(domain)) model.opsets.set(domain, version);
+  model.functions = model.functions.map((f) =>
+    f.graph === graph.root && !f.opsets.has(domain)
+      ? { ...f, opsets: new Map([...f.opsets, [domain, version]]) }
+      : f,
+  );
 }
