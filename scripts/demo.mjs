@@ -9,7 +9,8 @@ import { fileURLToPath } from 'node:url';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const folder = mkdtempSync(join(tmpdir(), 'xform-demo-'));
 const at = (name) => join(folder, name);
-const shown = (word) => (word.startsWith(root) ? relative(root, word) : word.replace(`${folder}/`, ''));
+const shown = (word) =>
+  word.startsWith(root) ? relative(root, word) : word.replace(`${folder}/`, '');
 
 function xform(...args) {
   process.stdout.write(`\n$ xform ${args.map(shown).join(' ')}\n`);

@@ -1,0 +1,15 @@
+// Regenerates every table under bench/, one after the other.
+
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+for (const name of ['startup', 'optimize', 'large-model']) {
+  const file = join(root, 'bench', `${name}.mjs`);
+  if (!existsSync(file)) continue;
+  process.stdout.write(`== ${name}\n`);
+  const { status } = spawnSync(process.execPath, [file], { stdio: 'inherit' });
+  if (status !== 0) process.exitCode = 1;
+}
