@@ -1,7 +1,7 @@
 // Bundles the program: one file per command and shared chunks, so that `--help` loads little.
 // Then writes oclif's manifest, which spares loading the commands to list them.
 
-import { existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
@@ -15,7 +15,7 @@ const optional = ['src/runtime/worker.ts', 'src/runtime/child.ts'].filter((file)
   existsSync(join(root, file)),
 );
 
-await build({
+const { metafile } = await build({
   absWorkingDir: root,
   entryPoints: ['src/cli/main.ts', ...commands, ...optional],
   outdir: staging,
@@ -32,7 +32,10 @@ await build({
     js: "import { createRequire as _createRequire } from 'node:module'; const require = _createRequire(import.meta.url);",
   },
   logLevel: 'warning',
+  metafile: true,
 });
+
+writeFileSync(join(staging, 'THIRD-PARTY-LICENSES.txt'), licensesOf(Object.keys(metafile.inputs)));
 
 // The finished build replaces the old one at once: programs started meanwhile find either.
 const old = `${target}.old.${process.pid}`;
@@ -46,3 +49,21 @@ writeFileSync(
   join(root, 'oclif.manifest.json'),
   `${JSON.stringify(await manifest(root), null, 1)}\n`,
 );
+
+/** The licences of the packages that are bundled: their notices must travel with the code. */
+function licensesOf(inputs) {
+  const packages = new Set(
+    inputs.flatMap((file) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1] ?? []),
+  );
+  return [...packages]
+    .sort()
+    .map((folder) => {
+      const { name, version, license } = JSON.parse(
+        readFileSync(join(root, folder, 'package.json'), 'utf8'),
+      );
+      const file = readdirSync(join(root, folder)).find((entry) => /^licen[cs]e/i.test(entry));
+      const text = file ? readFileSync(join(root, folder, file), 'utf8') : `Licence: ${license}`;
+      return `${name} ${version}\n\n${text.trim()}\n`;
+    })
+    .join(`\n${'-'.repeat(80)}\n\n`);
+}
