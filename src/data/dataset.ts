@@ -14,8 +14,10 @@ export interface InputSpec {
 export interface Batch {
   /** One tensor per model input. */
   readonly feeds: Feeds;
-  /** Expected outputs, labels: whatever the data has beside inputs, by name. */
+  /** Expected outputs, labels: whatever the data has beside inputs, by name; `count` rows each. */
   readonly targets: Feeds;
+  /** Samples in it. A model of fixed batch size gets the last batch filled up with its last one. */
+  readonly count: number;
 }
 
 export interface Dataset {
@@ -23,5 +25,6 @@ export interface Dataset {
   readonly summary: string;
   /** Number of samples; undefined when there is no end (random data). */
   readonly length: number | undefined;
+  /** Batches of `size` samples, or of the size the model fixes. */
   batches(size: number): AsyncIterable<Batch>;
 }

@@ -26,6 +26,10 @@ export interface Comparison {
   readonly maxRel: number;
   /** Cosine of the angle between the two as vectors; 1 for two zero vectors. Finite pairs only. */
   readonly cosine: number;
+  /** Length of the difference as a vector by the length of the expected one. Finite pairs only. */
+  readonly relNorm: number;
+  /** Pairs that agree in being NaN or the same infinity: no evidence of anything. */
+  readonly agreedNonFinite: number;
   /** Pairs of which exactly one is NaN or infinite, or both are but in different ways. */
   readonly nonFinite: number;
   /** Position of the largest difference in the flattened tensor it was found in. */
@@ -50,6 +54,8 @@ export class Comparer {
   #sumAbs = 0;
   #maxRel = 0;
   #dot = 0;
+  #differenceSquares = 0;
+  #agreedNonFinite = 0;
   #expectedSquares = 0;
   #actualSquares = 0;
   #worst: { index: number; expected: string; actual: string } | undefined;
@@ -77,7 +83,7 @@ export class Comparer {
   result(): Comparison {
     const norm = Math.sqrt(this.#expectedSquares) * Math.sqrt(this.#actualSquares);
     const bothZero = this.#expectedSquares === 0 && this.#actualSquares === 0;
-    const compared = this.#elements - this.#nonFinite;
+    const compared = this.#elements - this.#nonFinite - this.#agreedNonFinite;
     return {
       equal: this.#mismatched === 0 && this.#problem === undefined,
       ...(this.#problem === undefined ? {} : { problem: this.#problem }),
@@ -87,9 +93,15 @@ export class Comparer {
       meanAbs: compared > 0 ? this.#sumAbs / compared : 0,
       maxRel: this.#maxRel,
       cosine: norm > 0 ? Math.min(1, this.#dot / norm) : bothZero ? 1 : 0,
+      relNorm: this.#differenceSquares === 0 ? 0 : this.#relNorm(),
+      agreedNonFinite: this.#agreedNonFinite,
       nonFinite: this.#nonFinite,
       ...(this.#worst ? { worst: this.#worst } : {}),
     };
+  }
+
+  #relNorm(): number {
+    return Math.sqrt(this.#differenceSquares) / Math.sqrt(this.#expectedSquares);
   }
 
   #addStrings(expected: Tensor, actual: Tensor): void {
@@ -112,6 +124,7 @@ export class Comparer {
     for (let i = 0; i < values.length; i++) {
       const value = Number(values[i]);
       if (Number.isFinite(value)) squares += value * value;
+      else this.#agreedNonFinite += 1;
     }
     this.#dot += squares;
     this.#expectedSquares += squares;
@@ -128,7 +141,8 @@ export class Comparer {
       const a = Number(left[i]);
       const b = Number(right[i]);
       if (!Number.isFinite(a) || !Number.isFinite(b)) {
-        if (!Object.is(a, b)) this.#unlike(i, a, b);
+        if (Object.is(a, b)) this.#agreedNonFinite += 1;
+        else this.#unlike(i, a, b);
         continue;
       }
       // 64-bit integers beyond 2^53 can differ where their nearest doubles do not.
@@ -138,6 +152,7 @@ export class Comparer {
       this.#expectedSquares += a * a;
       this.#actualSquares += b * b;
       this.#sumAbs += difference;
+      this.#differenceSquares += difference * difference;
       if (exact ? difference !== 0 : difference > atol + rtol * size) this.#mismatched += 1;
       if (size > atol && difference > this.#maxRel * size) this.#maxRel = difference / size;
       if (difference > this.#maxAbs) {

@@ -26,6 +26,8 @@ describe('compareTensors', () => {
     expect(result.maxRel).toBeCloseTo(0.25, 12);
     // dot = 1 + 5 + 20, |a| = sqrt(21), |b| = sqrt(32.25)
     expect(result.cosine).toBeCloseTo(26 / Math.sqrt(21 * 32.25), 12);
+    // |difference| = sqrt(0.25 + 1)
+    expect(result.relNorm).toBeCloseTo(Math.sqrt(1.25 / 21), 12);
     expect(result.worst).toEqual({ index: 2, expected: '4', actual: '5' });
   });
 
@@ -44,6 +46,7 @@ describe('compareTensors', () => {
     expect(compare(odd, floats(Number.NaN, Infinity, -Infinity, 1))).toMatchObject({
       equal: true,
       nonFinite: 0,
+      agreedNonFinite: 3,
       maxAbs: 0,
     });
     // A different NaN pattern is still NaN.

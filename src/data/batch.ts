@@ -1,0 +1,236 @@
+// Arrays made into a dataset: each model input finds its array and the way it fits, samples are
+// chosen, and batches are cut.
+
+import { countsDiffer, emptyData, inputWithoutData, shapeDoesNotFit } from '../errors/data.ts';
+import { printShape } from '../graph/index.ts';
+import { Random } from '../tensor/random.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { type Arrangement, arrange, fits } from './arrange.ts';
+import { type Conversion, planConversion } from './convert.ts';
+import type { Batch, Dataset, InputSpec } from './dataset.ts';
+import type { DataOptions } from './options.ts';
+import type { ArraySource } from './source.ts';
+
+const TARGET_NAMES = new Set(['labels', 'label', 'y', 'target', 'targets']);
+
+/** How one input is filled. */
+interface Fit {
+  readonly source: ArraySource;
+  readonly input: InputSpec;
+  readonly conversion: Conversion;
+  /** Samples; undefined: the same array for every batch. */
+  readonly count: number | undefined;
+  /** Samples of a batch where the model fixes it; 0: the input has no batch axis. */
+  readonly group: number | undefined;
+}
+
+/** A dataset over arrays, matched to inputs by name, or by position where names do not help. */
+export function arrayDataset(
+  path: string,
+  sources: readonly ArraySource[],
+  inputs: readonly InputSpec[],
+  options: DataOptions,
+): Dataset {
+  const matched = matchInputs(path, sources, inputs);
+  const fitted = inputs.map((input) => fitInput(matched.get(input) as ArraySource, input, options));
+  const count = agreedCount(path, fitted);
+  const fits = fitted.map((f) => (f.count === count ? f : constantFit(path, f, count, fitted)));
+  const used = new Set(matched.values());
+  const targets = sources.filter((s) => !used.has(s) && s.shape[0] === count);
+  const label = sources.find((s) => !used.has(s) && TARGET_NAMES.has(s.name));
+  if (label && !targets.includes(label)) {
+    const first = fits[0]?.source.name ?? '';
+    throw countsDiffer(path, [first, count], [label.name, label.shape[0] ?? 1]);
+  }
+  const order = chooseSamples(count, options);
+  if (order.length === 0) throw emptyData(path);
+  return new ArrayDataset(summarize(path, fits, order.length, options), fits, targets, order);
+}
+
+class ArrayDataset implements Dataset {
+  readonly summary: string;
+  readonly #fits: readonly Fit[];
+  readonly #targets: readonly ArraySource[];
+  readonly #order: readonly number[];
+
+  constructor(
+    summary: string,
+    fits: readonly Fit[],
+    targets: readonly ArraySource[],
+    order: readonly number[],
+  ) {
+    this.summary = summary;
+    this.#fits = fits;
+    this.#targets = targets;
+    this.#order = order;
+  }
+
+  get length(): number {
+    return this.#order.length;
+  }
+
+  async *batches(size: number): AsyncIterable<Batch> {
+    const fixed = this.#fits.find((f) => f.group !== undefined)?.group;
+    const step = Math.max(1, fixed ?? size);
+    for (let at = 0; at < this.#order.length; at += step) {
+      const rows = this.#order.slice(at, at + step);
+      const filled = fixed ? fill(rows, fixed) : rows;
+      const feeds = new Map<string, Tensor>();
+      for (const f of this.#fits) feeds.set(f.input.name, feed(f, filled));
+      const targets = new Map(this.#targets.map((t) => [t.name, t.rows(rows)]));
+      yield { feeds, targets, count: rows.length };
+    }
+  }
+}
+
+function feed({ source, conversion, count, group }: Fit, rows: readonly number[]): Tensor {
+  if (count === undefined) {
+    const all = Array.from({ length: source.shape[0] ?? 1 }, (_, i) => i);
+    const whole = conversion.apply(source.rows(all));
+    return source.shape.length === 0 ? whole.reshape([]) : whole;
+  }
+  const tensor = conversion.apply(source.rows(rows));
+  return group === 0 ? tensor.reshape(tensor.shape.slice(1)) : tensor;
+}
+
+/** The last sample again, until the batch is full. */
+function fill(rows: readonly number[], size: number): readonly number[] {
+  const last = rows.at(-1) ?? 0;
+  return rows.length === size
+    ? rows
+    : [...rows, ...new Array<number>(size - rows.length).fill(last)];
+}
+
+/** By name; what is left by position, if there is as much of it on both sides or they are numbered. */
+function matchInputs(
+  path: string,
+  sources: readonly ArraySource[],
+  inputs: readonly InputSpec[],
+): Map<InputSpec, ArraySource> {
+  const matched = new Map<InputSpec, ArraySource>();
+  for (const input of inputs) {
+    const source = sources.find((s) => s.name === input.name);
+    if (source) matched.set(input, source);
+  }
+  const open = inputs.filter((input) => !matched.has(input));
+  const used = new Set(matched.values());
+  const rest = sources.filter((s) => !used.has(s));
+  const free = rest.filter((s) => !TARGET_NAMES.has(s.name));
+  const numbered = free.every((s) => /^(arr|input)_\d+$/.test(s.name));
+  const byPosition = free.length === open.length || (numbered && free.length > open.length);
+  open.forEach((input, i) => {
+    const source = byPosition ? free[i] : undefined;
+    if (!source)
+      throw inputWithoutData(
+        input.name,
+        sources.map((s) => s.name),
+        path,
+      );
+    matched.set(input, source);
+  });
+  return matched;
+}
+
+/**
+ * Tries, in this order: samples along the first axis; samples for an input without batch axis; one
+ * sample, given without batch axis.
+ */
+function fitInput(source: ArraySource, input: InputSpec, options: DataOptions): Fit {
+  const [count, ...sample] = source.shape;
+  const [batch, ...rest] = input.shape;
+  const plan = (arrangement: Arrangement) => planConversion(source, input, arrangement, options);
+  if (count !== undefined && batch !== undefined) {
+    const arrangement = arrange(sample, rest, options.layout);
+    if (arrangement) {
+      const group = typeof batch === 'number' ? batch : undefined;
+      return { source, input, conversion: plan(arrangement), count, group };
+    }
+  }
+  if (count !== undefined && fits(sample, input.shape)) {
+    return { source, input, conversion: plan({ shape: sample }), count, group: 0 };
+  }
+  // An input without axes is a scalar, or has no declared shape.
+  if (batch === undefined && sample.length > 0) {
+    return { source, input, conversion: plan({ shape: sample }), count, group: undefined };
+  }
+  if (batch === undefined && source.shape.length === 0) {
+    return { source, input, conversion: plan({ shape: [] }), count: undefined, group: undefined };
+  }
+  if (fits(source.shape, rest) && (batch === 1 || typeof batch !== 'number')) {
+    const one = asOneSample(source);
+    const conversion = planConversion(one, input, { shape: source.shape }, options);
+    return { source: one, input, conversion, count: 1, group: batch === 1 ? 1 : undefined };
+  }
+  const text = `${input.dtype} ${printShape(input.shape)}`;
+  throw shapeDoesNotFit(source.where, source.shape, input.name, text);
+}
+
+function asOneSample(source: ArraySource): ArraySource {
+  const { name, where, dtype, shape } = source;
+  const all = Array.from({ length: shape[0] ?? 1 }, (_, i) => i);
+  const rows = () => source.rows(all).reshape([1, ...shape]);
+  return { name, where, dtype, shape: [1, ...shape], rows };
+}
+
+/** The number of samples: that of the inputs whose batch size is free, else of the first. */
+function agreedCount(path: string, fits: readonly Fit[]): number {
+  const free = fits.filter((f) => f.count !== undefined && f.group === undefined);
+  const [first, ...others] = free;
+  if (!first) {
+    const fixed = fits.filter((f) => f.count !== undefined);
+    return (fixed.find((f) => f.group !== f.count) ?? fixed[0])?.count ?? 1;
+  }
+  for (const other of others) {
+    if (other.count === first.count) continue;
+    throw countsDiffer(
+      path,
+      [first.source.name, first.count ?? 0],
+      [other.source.name, other.count ?? 0],
+    );
+  }
+  return first.count ?? 1;
+}
+
+/** An array that is exactly what the input takes serves every batch (an initial state, say). */
+function constantFit(path: string, f: Fit, count: number, all: readonly Fit[]): Fit {
+  if (f.count === undefined) return f;
+  if (f.group !== undefined && f.group === f.count)
+    return { ...f, count: undefined, group: undefined };
+  const other = all.find((o) => o.count === count);
+  throw countsDiffer(path, [other?.source.name ?? '', count], [f.source.name, f.count]);
+}
+
+/** Split, then limit: with the same seed, the two parts never meet, whatever the limit. */
+export function chooseSamples(count: number, options: DataOptions): number[] {
+  let order = Array.from({ length: count }, (_, i) => i);
+  if (options.split !== undefined) {
+    const shuffled = new Random(options.seed, 'split').permutation(count);
+    const cut = Math.round(count * options.split);
+    order = options.part === 'rest' ? shuffled.slice(cut) : shuffled.slice(0, cut);
+  }
+  return options.limit === undefined ? order : order.slice(0, options.limit);
+}
+
+/** What was chosen, in words. */
+export function describeChoice(options: DataOptions): string[] {
+  const { split, part, limit, seed } = options;
+  return [
+    ...(split === undefined ? [] : [`part ${part ?? 'train'} of train=${split}, seed ${seed}`]),
+    ...(limit === undefined ? [] : [`first ${limit}`]),
+  ];
+}
+
+function summarize(
+  path: string,
+  fits: readonly Fit[],
+  count: number,
+  options: DataOptions,
+): string {
+  const inputs = fits.map(({ source, input, conversion }) => {
+    const from = `"${source.name}" ${source.dtype} ${printShape(source.shape)}`;
+    const to = source.name === input.name ? '' : ` for "${input.name}"`;
+    return `${from}${to}${conversion.text ? ` (${conversion.text})` : ''}`;
+  });
+  const choice = describeChoice(options).map((text) => `; ${text}`);
+  return `${path}: ${count} samples; ${inputs.join(', ')}${choice.join('')}`;
+}

@@ -1,0 +1,63 @@
+// How data is to be taken: which samples, in which batches, scaled and laid out how. Made from
+// flags; the words are those of the command line.
+
+import { badFlagValue } from '../errors/usage.ts';
+
+export type Layout = 'nchw' | 'nhwc';
+export type Part = 'train' | 'rest';
+
+/** (x - mean) / std; one number each, or one per channel. */
+export interface Normalization {
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
+export interface DataOptions {
+  /** The first N samples (of the part taken). */
+  readonly limit?: number | undefined;
+  /** Fraction of the samples, after shuffling by `seed`, that are the part `train`. */
+  readonly split?: number | undefined;
+  readonly part?: Part | undefined;
+  readonly seed: number;
+  /** Sizes given to symbolic dimensions of the model. */
+  readonly sizes?: ReadonlyMap<string, number> | undefined;
+  /** Integer images become 0 … scale; 1 unless given. */
+  readonly scale?: number | undefined;
+  readonly normalize?: Normalization | undefined;
+  /** Layout of the model's image inputs, where shapes alone do not tell. */
+  readonly layout?: Layout | undefined;
+  /** Columns of a table. */
+  readonly label?: string | undefined;
+  readonly features?: readonly string[] | undefined;
+}
+
+/** `train=0.8` → 0.8. */
+export function parseSplit(text: string): number {
+  const fraction = Number(/^train=(.+)$/.exec(text)?.[1]);
+  if (fraction > 0 && fraction < 1) return fraction;
+  throw badFlagValue('split', text, 'a fraction between 0 and 1, as in --split train=0.8');
+}
+
+/** `mean=0.1307,std=0.3081`, or several numbers each: `mean=0.5,0.4,0.4,std=0.2,0.2,0.2`. */
+export function parseNormalize(text: string): Normalization {
+  const lists = new Map<string, number[]>();
+  let current: number[] | undefined;
+  for (const word of text.split(',')) {
+    const [key, value] = word.includes('=') ? word.split('=', 2) : [undefined, word];
+    if (key !== undefined) {
+      current = [];
+      lists.set(key.trim(), current);
+    }
+    current?.push(value?.trim() ? Number(value) : Number.NaN);
+  }
+  const mean = lists.get('mean') ?? [];
+  const std = lists.get('std') ?? [];
+  const numbers = [...mean, ...std];
+  const usable = lists.size === 2 && mean.length > 0 && mean.length === std.length;
+  if (usable && numbers.every(Number.isFinite) && std.every((s) => s > 0)) return { mean, std };
+  throw badFlagValue(
+    'normalize',
+    text,
+    'as many means as deviations, as in --normalize mean=0.1307,std=0.3081',
+  );
+}

@@ -1,0 +1,180 @@
+// Arrays on disk or in memory whose first axis counts samples, read sample by sample.
+
+import { closeSync, openSync, readSync } from 'node:fs';
+import { brokenFile } from '../errors/data.ts';
+import { byteLengthOf, type DType, elementCount } from '../tensor/dtype.ts';
+import { type ByteSource, Tensor } from '../tensor/tensor.ts';
+
+export interface ArraySource {
+  /** Name of the entry or column. */
+  readonly name: string;
+  /** File and entry, for messages. */
+  readonly where: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** The rows with these numbers, [rows.length, …]; of a scalar: itself. */
+  rows(rows: readonly number[]): Tensor;
+}
+
+export interface ArrayLayout {
+  /** Column-major, as Fortran has it. */
+  readonly fortran?: boolean;
+  readonly bigEndian?: boolean;
+}
+
+/** An array of fixed-width elements over bytes in C or Fortran order. */
+export class StoredArray implements ArraySource {
+  readonly name: string;
+  readonly where: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly #bytes: ByteSource;
+  readonly #layout: ArrayLayout;
+
+  constructor(
+    parts: Pick<ArraySource, 'name' | 'where' | 'dtype' | 'shape'>,
+    bytes: ByteSource,
+    layout: ArrayLayout = {},
+  ) {
+    this.name = parts.name;
+    this.where = parts.where;
+    this.dtype = parts.dtype;
+    this.shape = parts.shape;
+    this.#bytes = bytes;
+    this.#layout = layout;
+  }
+
+  rows(rows: readonly number[]): Tensor {
+    const [count, ...rest] = this.shape;
+    if (count === undefined) return Tensor.fromBytes(this.dtype, [], this.#native(this.#all()));
+    const rowElements = elementCount(rest);
+    const out = new Uint8Array(byteLengthOf(this.dtype, rowElements * rows.length));
+    if (this.#layout.fortran && rest.length > 0) this.#gatherFortran(rows, count, out);
+    else this.#gather(rows, byteLengthOf(this.dtype, rowElements), out);
+    return Tensor.fromBytes(this.dtype, [rows.length, ...rest], this.#native(out));
+  }
+
+  #all(): Uint8Array {
+    return this.#bytes.read(0, this.#bytes.byteLength).slice();
+  }
+
+  /** Neighbouring rows in one read. */
+  #gather(rows: readonly number[], rowBytes: number, out: Uint8Array): void {
+    for (let i = 0; i < rows.length; ) {
+      const first = rows[i] as number;
+      let run = 1;
+      while (rows[i + run] === first + run) run += 1;
+      out.set(this.#bytes.read(first * rowBytes, run * rowBytes), i * rowBytes);
+      i += run;
+    }
+  }
+
+  /** Element (i, j, k) stands at i + n * (j + m * k): one read per column, of the rows' span. */
+  #gatherFortran(rows: readonly number[], count: number, out: Uint8Array): void {
+    const rest = this.shape.slice(1);
+    const width = byteLengthOf(this.dtype, 1);
+    const columns = elementCount(rest);
+    const first = rows.reduce((a, b) => Math.min(a, b), count);
+    const span = rows.reduce((a, b) => Math.max(a, b), 0) - first + 1;
+    for (let column = 0; column < columns; column++) {
+      const bytes = this.#bytes.read((column * count + first) * width, span * width);
+      const to = reverseIndex(column, rest);
+      rows.forEach((row, i) => {
+        const at = (row - first) * width;
+        out.set(bytes.subarray(at, at + width), (i * columns + to) * width);
+      });
+    }
+  }
+
+  #native(bytes: Uint8Array): Uint8Array {
+    if (!this.#layout.bigEndian) return bytes;
+    const width = this.dtype.startsWith('complex')
+      ? byteLengthOf(this.dtype, 1) / 2
+      : byteLengthOf(this.dtype, 1);
+    for (let at = 0; at < bytes.length; at += width) bytes.subarray(at, at + width).reverse();
+    return bytes;
+  }
+}
+
+/** Strings, in memory. */
+export class StringArray implements ArraySource {
+  readonly name: string;
+  readonly where: string;
+  readonly dtype = 'string';
+  readonly shape: readonly number[];
+  readonly #strings: readonly Uint8Array[];
+
+  constructor(
+    parts: Pick<ArraySource, 'name' | 'where' | 'shape'>,
+    strings: readonly Uint8Array[],
+  ) {
+    this.name = parts.name;
+    this.where = parts.where;
+    this.shape = parts.shape;
+    this.#strings = strings;
+  }
+
+  rows(rows: readonly number[]): Tensor {
+    const [count, ...rest] = this.shape;
+    if (count === undefined) return Tensor.strings([], this.#strings);
+    const width = elementCount(rest);
+    const picked = rows.flatMap((row) => this.#strings.slice(row * width, (row + 1) * width));
+    return Tensor.strings([rows.length, ...rest], picked);
+  }
+}
+
+/** A stretch of a file. Opened for each read: data files outnumber what a process may keep open. */
+export class FileSource implements ByteSource {
+  readonly path: string;
+  readonly start: number;
+  readonly byteLength: number;
+
+  constructor(path: string, start: number, byteLength: number) {
+    this.path = path;
+    this.start = start;
+    this.byteLength = byteLength;
+  }
+
+  read(offset: number, length: number): Uint8Array {
+    const bytes = new Uint8Array(length);
+    const file = openSync(this.path, 'r');
+    try {
+      for (let done = 0; done < length; ) {
+        const got = readSync(file, bytes, done, length - done, this.start + offset + done);
+        if (got === 0) throw brokenFile(this.path, 'the file ended while it was read');
+        done += got;
+      }
+    } finally {
+      closeSync(file);
+    }
+    return bytes;
+  }
+}
+
+/** Bytes in memory. */
+export class BytesSource implements ByteSource {
+  readonly bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
+  get byteLength(): number {
+    return this.bytes.byteLength;
+  }
+
+  read(offset: number, length: number): Uint8Array {
+    return this.bytes.subarray(offset, offset + length);
+  }
+}
+
+/** The C-order position of the element at a Fortran-order position. */
+function reverseIndex(position: number, shape: readonly number[]): number {
+  let rest = position;
+  const index = shape.map((dim) => {
+    const i = rest % dim;
+    rest = Math.floor(rest / dim);
+    return i;
+  });
+  return index.reduce((sum, i, axis) => sum * (shape[axis] as number) + i, 0);
+}

@@ -1,0 +1,130 @@
+// Errors of data: files that cannot be read, arrays that do not fit the model. Exit code 3.
+
+import { XformError } from './error.ts';
+
+export function dataProblem(message: string, where?: string, hint?: string): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'data-unusable',
+    message,
+    ...(where ? { where } : {}),
+    ...(hint ? { hint } : {}),
+  });
+}
+
+export function noSuchData(path: string): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'data-not-found',
+    message: `there is no file or folder "${path}"`,
+    hint: 'Give a path that exists, or "random" for seeded noise.',
+  });
+}
+
+export function unknownDataKind(path: string, kinds: readonly string[]): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'data-kind-unknown',
+    message: `"${path}" is not a kind of data xform reads`,
+    hint: `Give one of: ${kinds.join('; ')}.`,
+  });
+}
+
+/** A file that is not what its name says. */
+export function brokenFile(path: string, what: string): XformError {
+  return new XformError({ kind: 'data', code: 'data-broken', message: what, where: path });
+}
+
+export function unsupportedArray(where: string, what: string, hint: string): XformError {
+  return new XformError({ kind: 'data', code: 'data-type', message: what, where, hint });
+}
+
+export function inputWithoutData(input: string, found: readonly string[], path: string) {
+  const list = found.map((name) => `"${name}"`).join(', ');
+  return new XformError({
+    kind: 'data',
+    code: 'data-input-missing',
+    message: `the data has nothing for the model's input "${input}"`,
+    where: `${path} holds ${list || 'no arrays'}`,
+    hint: `Name an array "${input}" in it; "labels" and "y" are taken as targets.`,
+  });
+}
+
+export function shapeDoesNotFit(
+  where: string,
+  found: readonly number[],
+  input: string,
+  wanted: string,
+  hint?: string,
+): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'data-shape',
+    message: `the array is [${found.join(', ')}], which does not fit input "${input}" ${wanted}`,
+    where,
+    hint: hint ?? 'The first axis counts samples; the others have to be those of the input.',
+  });
+}
+
+export function typeDoesNotFit(where: string, found: string, input: string, wanted: string) {
+  return new XformError({
+    kind: 'data',
+    code: 'data-type',
+    message: `the array is ${found}, but input "${input}" takes ${wanted}`,
+    where,
+    hint: `Save it as ${wanted}.`,
+  });
+}
+
+export function channelsDiffer(channels: number, shape: readonly number[]): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'data-channels',
+    message: `--normalize gives ${channels} means, but a sample is [${shape.join(', ')}]`,
+    hint: 'Give one mean and deviation, or as many as the samples have channels.',
+  });
+}
+
+export function countsDiffer(
+  path: string,
+  a: readonly [name: string, count: number],
+  b: readonly [name: string, count: number],
+): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'data-counts',
+    message: `"${a[0]}" has ${a[1]} samples, but "${b[0]}" has ${b[1]}`,
+    where: path,
+    hint: 'All arrays have to agree in their first axis.',
+  });
+}
+
+export function noSuchColumn(column: string, columns: readonly string[], path: string) {
+  const list = columns.slice(0, 20).join(', ');
+  return new XformError({
+    kind: 'data',
+    code: 'data-column-missing',
+    message: `there is no column "${column}"`,
+    where: path,
+    hint: `The columns are: ${list}${columns.length > 20 ? ', …' : ''}.`,
+  });
+}
+
+export function notANumber(path: string, line: number, column: string, cell: string): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'data-not-a-number',
+    message: `"${cell}" in column "${column}" is not a number`,
+    where: `${path}:${line}`,
+    hint: 'Choose the columns with --features, and the target with --label.',
+  });
+}
+
+export function emptyData(path: string): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'data-empty',
+    message: 'there are no samples',
+    where: path,
+  });
+}
