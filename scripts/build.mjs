@@ -3,7 +3,8 @@
 
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
+import { Plugin } from '@oclif/core';
 import { build } from 'esbuild';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -25,7 +26,8 @@ const { metafile } = await build({
   format: 'esm',
   platform: 'node',
   target: 'node20',
-  minifySyntax: true,
+  minify: true,
+  keepNames: true,
   legalComments: 'none',
   external: ['onnxruntime-node', 'typescript', 'ts-node', 'tsx', '@oclif/plugin-*'],
   banner: {
@@ -44,11 +46,9 @@ renameSync(staging, target);
 rmSync(old, { recursive: true, force: true });
 
 rmSync(join(root, 'oclif.manifest.json'), { force: true });
-const { manifest } = await import(pathToFileURL(join(target, 'cli/main.js')).href);
-writeFileSync(
-  join(root, 'oclif.manifest.json'),
-  `${JSON.stringify(await manifest(root), null, 1)}\n`,
-);
+const plugin = new Plugin({ root, ignoreManifest: true, errorOnManifestCreate: true });
+await plugin.load();
+writeFileSync(join(root, 'oclif.manifest.json'), `${JSON.stringify(plugin.manifest, null, 1)}\n`);
 
 /** The licences of the packages that are bundled: their notices must travel with the code. */
 function licensesOf(inputs) {

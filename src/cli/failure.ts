@@ -1,6 +1,6 @@
 // The last stop of every error: one block on standard error, one JSON object if asked, an exit code.
 
-import { Errors } from '@oclif/core';
+import { CLIError } from '@oclif/core/errors';
 import { XformError } from '../errors/error.ts';
 import { unknownName, usageProblem } from '../errors/usage.ts';
 import { Reporter } from '../report/reporter.ts';
@@ -43,12 +43,12 @@ export function errorJson(error: XformError): Record<string, string> {
 /** XformErrors as they are; oclif's parse errors as usage; what the system says about files. */
 function asXformError(error: unknown, commands: readonly string[]): XformError | undefined {
   if (error instanceof XformError) return error;
-  if (error instanceof Errors.CLIError) return usageError(error, commands);
+  if (error instanceof CLIError) return usageError(error, commands);
   if (error instanceof Error && 'syscall' in error && 'code' in error) return systemError(error);
   return undefined;
 }
 
-function usageError(error: Errors.CLIError, commands: readonly string[]): XformError {
+function usageError(error: CLIError, commands: readonly string[]): XformError {
   const lines = error.message
     .split('\n')
     .filter((line) => line.trim() && !line.startsWith('See more help'));

@@ -3,7 +3,6 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { Config, Errors, Plugin, run } from '@oclif/core';
 
 /** Runs the program installed at `root`; ends the process with the contract's exit codes. */
 export async function main(root: string): Promise<void> {
@@ -19,6 +18,7 @@ export async function main(root: string): Promise<void> {
     if (error.code === 'EPIPE') process.exit(0);
     throw error;
   });
+  const { run } = await import('@oclif/core/run');
   try {
     await run(argv, { root });
   } catch (error) {
@@ -45,8 +45,12 @@ function readJson(path: string): Record<string, unknown> {
 
 /** What no command caught: unknown commands, and oclif's own errors. */
 async function fail(error: unknown, argv: readonly string[], root: string): Promise<void> {
-  if (error instanceof Errors.ExitError) process.exit(error.oclif.exit ?? 0);
-  const { reportFailure } = await import('./failure.ts');
+  const [{ ExitError }, { Config }, { reportFailure }] = await Promise.all([
+    import('@oclif/core/errors'),
+    import('@oclif/core/config'),
+    import('./failure.ts'),
+  ]);
+  if (error instanceof ExitError) process.exit(error.oclif.exit ?? 0);
   const config = await Config.load({ root });
   process.exitCode = reportFailure(error, {
     json: argv.includes('--json'),
@@ -60,16 +64,4 @@ async function fail(error: unknown, argv: readonly string[], root: string): Prom
 export function wantsColor(stream: NodeJS.WriteStream = process.stderr): boolean {
   if (process.env.NO_COLOR) return false;
   return process.env.FORCE_COLOR ? process.env.FORCE_COLOR !== '0' : stream.isTTY === true;
-}
-
-/** For the build: the list of commands and flags that spares loading them. */
-export async function manifest(root: string): Promise<unknown> {
-  const plugin = new Plugin({
-    root,
-    ignoreManifest: true,
-    errorOnManifestCreate: true,
-    respectNoCacheDefault: true,
-  });
-  await plugin.load();
-  return plugin.manifest;
 }
