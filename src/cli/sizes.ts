@@ -16,6 +16,20 @@ import {
  */
 export function setSizes(model: Model, sizes: ReadonlyMap<string, number>): void {
   if (sizes.size === 0) return;
+  const known = setKnownSizes(model, sizes);
+  for (const name of sizes.keys()) {
+    if (known.has(name)) continue;
+    throw usageProblem(
+      `no input has a dimension "${name}"`,
+      known.size > 0
+        ? `Dimensions that can be set: ${[...known].join(', ')}.`
+        : 'All input dimensions are fixed in the model.',
+    );
+  }
+}
+
+/** The same, where sizes of no input are left out; returns the names of all dimensions. */
+export function setKnownSizes(model: Model, sizes: ReadonlyMap<string, number>): Set<string> {
   const known = new Set<string>();
   for (const value of [...model.graph.inputs, ...model.graph.outputs]) {
     if (value.type?.kind !== 'tensor' || !value.type.shape) continue;
@@ -31,13 +45,5 @@ export function setSizes(model: Model, sizes: ReadonlyMap<string, number>): void
       value.type = tensorType(value.type.dtype, shape);
     }
   }
-  for (const name of sizes.keys()) {
-    if (known.has(name)) continue;
-    throw usageProblem(
-      `no input has a dimension "${name}"`,
-      known.size > 0
-        ? `Dimensions that can be set: ${[...known].join(', ')}.`
-        : 'All input dimensions are fixed in the model.',
-    );
-  }
+  return known;
 }

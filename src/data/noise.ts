@@ -7,15 +7,15 @@ import type { DataOptions } from './options.ts';
 import { randomFeeds } from './random.ts';
 
 export function noise(inputs: readonly InputSpec[], options: DataOptions): Dataset {
-  const { seed, sizes, limit } = options;
-  const { assumed } = assumeSizes(inputs, { sizes });
+  const { seed, limit } = options;
+  const { assumed } = assumeSizes(inputs);
   const guesses = [...assumed].map(([name, size]) => `, ${name} assumed to be ${size}`);
   const limited = limit === undefined ? '' : `, ${limit} samples`;
   return {
     summary: `random: seed ${seed}${limited}${guesses.join('')}`,
     length: limit,
     async *batches(size: number): AsyncIterable<Batch> {
-      const sized = assumeSizes(inputs, { batch: size, sizes });
+      const sized = assumeSizes(inputs, { batch: size });
       const step = sized.hasBatch ? size : 1;
       for (let draw = 0; limit === undefined || draw * step < limit; draw++) {
         const feeds = randomFeeds(sized.inputs, seed, draw);

@@ -19,8 +19,6 @@ export interface DataOptions {
   readonly split?: number | undefined;
   readonly part?: Part | undefined;
   readonly seed: number;
-  /** Sizes given to symbolic dimensions of the model. */
-  readonly sizes?: ReadonlyMap<string, number> | undefined;
   /** Integer images become 0 … scale; 1 unless given. */
   readonly scale?: number | undefined;
   readonly normalize?: Normalization | undefined;

@@ -1,0 +1,81 @@
+// The flags of every command that takes data, and the options they stand for.
+
+import { Flags } from '@oclif/core';
+import { type DataOptions, parseNormalize, parseSplit } from '../data/options.ts';
+import { badFlagValue } from '../errors/usage.ts';
+
+const group = { helpGroup: 'DATA' } as const;
+
+export const dataFlags = {
+  data: Flags.string({
+    summary: 'data to run on: .npz, .npy, .csv, idx, a folder of ONNX test data, or random',
+    helpValue: 'PATH',
+    ...group,
+  }),
+  limit: Flags.integer({ summary: 'take the first N samples', min: 1, helpValue: 'N', ...group }),
+  split: Flags.string({
+    summary: 'shuffle by --seed and cut, as in train=0.8',
+    helpValue: 'train=F',
+    ...group,
+  }),
+  part: Flags.option({ options: ['train', 'rest'] as const })({
+    summary: 'which side of --split to take (default: train)',
+    dependsOn: ['split'],
+    ...group,
+  }),
+  batch: Flags.integer({ summary: 'samples in a batch', min: 1, helpValue: 'N', ...group }),
+  scale: Flags.string({
+    summary: 'integer images become 0 … N (default 1; 255 leaves them)',
+    helpValue: 'N',
+    ...group,
+  }),
+  normalize: Flags.string({
+    summary: 'subtract mean, divide by std: one number each, or one per channel',
+    helpValue: 'mean=M,std=S',
+    ...group,
+  }),
+  layout: Flags.option({ options: ['nchw', 'nhwc'] as const })({
+    summary: "layout of the model's images, where shapes do not tell",
+    ...group,
+  }),
+  label: Flags.string({ summary: 'the column with the target', helpValue: 'COLUMN', ...group }),
+  features: Flags.string({
+    summary: 'the columns that feed the model, in order',
+    helpValue: 'A,B,C',
+    ...group,
+  }),
+};
+
+export interface DataFlagValues {
+  readonly limit?: number | undefined;
+  readonly split?: string | undefined;
+  readonly part?: 'train' | 'rest' | undefined;
+  readonly scale?: string | undefined;
+  readonly normalize?: string | undefined;
+  readonly layout?: 'nchw' | 'nhwc' | undefined;
+  readonly label?: string | undefined;
+  readonly features?: string | undefined;
+  readonly seed: number;
+}
+
+export function dataOptionsFrom(flags: DataFlagValues): DataOptions {
+  const { limit, part, layout, label, seed } = flags;
+  return {
+    limit,
+    part,
+    layout,
+    label,
+    seed,
+    split: flags.split === undefined ? undefined : parseSplit(flags.split),
+    scale: flags.scale === undefined ? undefined : parseAmount('scale', flags.scale),
+    normalize: flags.normalize === undefined ? undefined : parseNormalize(flags.normalize),
+    features: flags.features?.split(',').map((column) => column.trim()),
+  };
+}
+
+/** A number that is not negative. */
+export function parseAmount(flag: string, text: string): number {
+  const value = Number(text);
+  if (text.trim() !== '' && Number.isFinite(value) && value >= 0) return value;
+  throw badFlagValue(flag, text, 'a number from 0 on, as in 1e-3');
+}

@@ -1,0 +1,122 @@
+// Where two models part: values inside both are observed on the same feeds and compared in the order
+// in which the first model computes them. Observed in portions, so that memory stays bounded.
+
+import type { Model, Value } from '../graph/index.ts';
+import { isStatic } from '../graph/index.ts';
+import { inferTypes } from '../ops/index.ts';
+import { type Comparison, compareTensors, type Tolerance } from '../tensor/compare.ts';
+import { byteLengthOf, elementCount } from '../tensor/dtype.ts';
+import type { Feeds } from '../tensor/feeds.ts';
+import { translateFeeds } from './match-ports.ts';
+import { type InnerPair, matchValues } from './match-values.ts';
+import type { SessionOptions } from './options.ts';
+import { loadModel } from './runner.ts';
+
+export interface LayerResult {
+  readonly name: string;
+  readonly counterpart: string;
+  readonly by: 'name' | 'position';
+  /** The node of the first model that makes it. */
+  readonly node: string;
+  readonly comparison: Comparison;
+}
+
+export interface LayerReport {
+  /** Values that the first model computes from its inputs. */
+  readonly total: number;
+  readonly byName: number;
+  readonly byPosition: number;
+  /** In the order of the first model. */
+  readonly layers: readonly LayerResult[];
+  /** The first that does not agree. */
+  readonly first: LayerResult | undefined;
+}
+
+export interface LayerOptions {
+  readonly tolerance: Tolerance;
+  readonly session: SessionOptions;
+  /** Values of one portion, in bytes, per model. */
+  readonly portionBytes?: number;
+}
+
+const PORTION_BYTES = 256 << 20;
+/** For values whose size is not known beforehand. */
+const ASSUMED_BYTES = 4 << 20;
+
+/** Both models run as they are written, without any optimisation by the runtime. */
+export async function compareLayers(
+  expected: Model,
+  actual: Model,
+  feeds: Feeds,
+  options: LayerOptions,
+): Promise<LayerReport> {
+  inferTypes(expected);
+  inferTypes(actual);
+  const { pairs, total } = matchValues(expected.graph, actual.graph);
+  const session: SessionOptions = { ...options.session, optimization: 'disabled', exact: true };
+  const theirs = translateFeeds(expected, actual)(feeds);
+  const layers: LayerResult[] = [];
+  for (const portion of portions(pairs, options.portionBytes ?? PORTION_BYTES)) {
+    const left = await observe(expected, feeds, names(portion, 'expected'), session);
+    const right = await observe(actual, theirs, names(portion, 'actual'), session);
+    for (const pair of portion) {
+      const a = left.get(pair.expected.name);
+      const b = right.get(pair.actual.name);
+      // Of one size only by what was known beforehand: no counterparts after all.
+      if (!a || !b || a.shape.join() !== b.shape.join()) continue;
+      const comparison = compareTensors(a, b, options.tolerance);
+      layers.push({ ...describe(pair), comparison });
+    }
+  }
+  return {
+    total,
+    byName: layers.filter((layer) => layer.by === 'name').length,
+    byPosition: layers.filter((layer) => layer.by === 'position').length,
+    layers,
+    first: layers.find((layer) => !layer.comparison.equal),
+  };
+}
+
+async function observe(
+  model: Model,
+  feeds: Feeds,
+  want: readonly string[],
+  options: SessionOptions,
+): Promise<Feeds> {
+  const loaded = await loadModel(model, options, want);
+  try {
+    return await loaded.run(feeds, want);
+  } finally {
+    await loaded.dispose();
+  }
+}
+
+/** Runs of pairs whose values together take about so many bytes. */
+function* portions(pairs: readonly InnerPair[], limit: number): Generator<readonly InnerPair[]> {
+  let portion: InnerPair[] = [];
+  let bytes = 0;
+  for (const pair of pairs) {
+    const more = bytesOf(pair.expected);
+    if (portion.length > 0 && bytes + more > limit) {
+      yield portion;
+      [portion, bytes] = [[], 0];
+    }
+    portion.push(pair);
+    bytes += more;
+  }
+  if (portion.length > 0) yield portion;
+}
+
+function bytesOf({ shape, dtype }: Value): number {
+  if (!shape || !dtype || !isStatic(shape)) return ASSUMED_BYTES;
+  return byteLengthOf(dtype, elementCount(shape));
+}
+
+function names(portion: readonly InnerPair[], side: 'expected' | 'actual'): string[] {
+  return portion.map((pair) => pair[side].name);
+}
+
+function describe({ expected, actual, by }: InnerPair) {
+  const node = expected.producer?.describe() ?? '';
+  return { name: expected.name, counterpart: actual.name, by, node };
+}
