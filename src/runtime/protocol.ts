@@ -1,7 +1,7 @@
 // What the main thread and the thread with the sessions say to each other. Buffers are transferred,
 // not copied.
 
-import { type DType, dtypeInfo } from '../tensor/dtype.ts';
+import type { DType } from '../tensor/dtype.ts';
 import type { Feeds } from '../tensor/feeds.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { SessionOptions } from './options.ts';
@@ -118,10 +118,4 @@ export function fromWire(feeds: WireFeeds): Map<string, Tensor> {
 
 export function transferables(feeds: WireFeeds): ArrayBuffer[] {
   return [...new Set(feeds.map(([, { bytes }]) => bytes.buffer))];
-}
-
-/** A typed array over the whole wire tensor. */
-export function wireValues({ dtype, bytes }: WireTensor) {
-  const { array } = dtypeInfo(dtype);
-  return new array(bytes.buffer, bytes.byteOffset, bytes.byteLength / array.BYTES_PER_ELEMENT);
 }

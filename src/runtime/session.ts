@@ -164,7 +164,8 @@ function isWhole(bytes: Uint8Array): bytes is Uint8Array<ArrayBuffer> {
   return bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength;
 }
 
-function explain(error: unknown, doing: 'load' | 'run', file: string | undefined): unknown {
+/** Puts what onnxruntime said into words for users; other errors stay as they are. */
+export function explain(error: unknown, doing: 'load' | 'run', file: string | undefined): unknown {
   if (!(error instanceof RuntimeFailure)) return error;
   const { message, node } = cleanMessage(error.message);
   return runtimeRefused(doing, message, { model: file, node }) satisfies XformError;

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { dtypeOf } from '../tensor/dtype.ts';
+import { viewOf } from '../tensor/tensor.ts';
 import {
   loadRuntime,
   type NativeSession,
@@ -18,7 +19,6 @@ import {
   type Timed,
   type WireFeeds,
   type WireTensor,
-  wireValues,
 } from './protocol.ts';
 
 type NativeFeeds = Readonly<Record<string, OrtTensor>>;
@@ -91,7 +91,7 @@ export class Sessions {
     const { Tensor } = this.#runtime;
     return Object.fromEntries(
       feeds.map(([name, wire]) => {
-        const data = wire.strings ?? wireValues(wire);
+        const data = wire.strings ?? viewOf(wire.dtype, wire.bytes);
         // The constructor is overloaded by type, which a table of types cannot say.
         return [name, new Tensor(wire.dtype as 'float32', data as Float32Array, wire.shape)];
       }),
