@@ -1,0 +1,28 @@
+// Opens data by its name: the first kind that recognises it. A new kind is a file and a row here.
+
+import { statSync } from 'node:fs';
+import { noSuchData, unknownDataKind } from '../errors/data.ts';
+import { npy, npz } from './arrays.ts';
+import type { Dataset, InputSpec } from './dataset.ts';
+import { idx } from './idx.ts';
+import type { DataKind } from './kind.ts';
+import { noise } from './noise.ts';
+import type { DataOptions } from './options.ts';
+import { table } from './table.ts';
+import { testset } from './testset.ts';
+
+const KINDS: readonly DataKind[] = [npz, npy, idx, table, testset];
+
+/** The dataset that `--data SPEC` names, for a model with these inputs. */
+export async function openDataset(
+  spec: string,
+  inputs: readonly InputSpec[],
+  options: DataOptions,
+): Promise<Dataset> {
+  if (spec === 'random') return noise(inputs, options);
+  const found = statSync(spec, { throwIfNoEntry: false });
+  if (!found) throw noSuchData(spec);
+  const kind = KINDS.find((k) => k.matches(spec, found.isDirectory()));
+  if (!kind) throw unknownDataKind(spec, ['random', ...KINDS.map((k) => k.summary)]);
+  return kind.open({ path: spec, inputs, options });
+}

@@ -1,0 +1,97 @@
+// ONNX test data: folders test_data_set_N with input_M.pb and output_M.pb, one tensor per file. Each
+// set is one run; the expected outputs are targets.
+
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import {
+  brokenFile,
+  emptyData,
+  inputWithoutData,
+  shapeDoesNotFit,
+  typeDoesNotFit,
+} from '../errors/data.ts';
+import { printShape } from '../graph/index.ts';
+import { decodeTensor } from '../onnx/index.ts';
+import { elementCount } from '../tensor/dtype.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { fits } from './arrange.ts';
+import { chooseSamples, describeChoice } from './batch.ts';
+import type { Batch, Dataset, InputSpec } from './dataset.ts';
+import type { DataKind } from './kind.ts';
+
+const SET = /^test_data_set_(\d+)$/;
+
+export const testset: DataKind = {
+  summary: 'a folder of ONNX test data (test_data_set_N/input_M.pb)',
+  matches: (path, isFolder) => isFolder && setsIn(path).length > 0,
+  async open({ path, inputs, options }): Promise<Dataset> {
+    const sets = setsIn(path);
+    const order = chooseSamples(sets.length, options);
+    if (order.length === 0) throw emptyData(path);
+    const choice = describeChoice(options).map((text) => `; ${text}`);
+    return {
+      summary: `${path}: ${order.length} sets of ONNX test data${choice.join('')}`,
+      length: order.length,
+      async *batches(): AsyncIterable<Batch> {
+        for (const i of order) yield readSet(sets[i] as string, inputs);
+      },
+    };
+  },
+};
+
+/** The folder itself if it is a set, else the sets in it, by number. */
+function setsIn(path: string): string[] {
+  if (existsSync(join(path, 'input_0.pb'))) return [path];
+  return readdirSync(path)
+    .filter((name) => SET.test(name))
+    .sort((a, b) => Number(SET.exec(a)?.[1]) - Number(SET.exec(b)?.[1]))
+    .map((name) => join(path, name));
+}
+
+function readSet(folder: string, inputs: readonly InputSpec[]): Batch {
+  const files = readFiles(folder, 'input');
+  const names = files.map((file) => file.name);
+  const isNamed = inputs.every((input) => names.includes(input.name));
+  const feeds = new Map<string, Tensor>();
+  inputs.forEach((input, i) => {
+    const file = isNamed ? files.find((f) => f.name === input.name) : files[i];
+    if (!file) throw inputWithoutData(input.name, names, folder);
+    feeds.set(input.name, checked(file, input));
+  });
+  const targets = new Map(readFiles(folder, 'output').map((file) => [file.name, file.tensor]));
+  return { feeds, targets, count: 1 };
+}
+
+interface TensorFile {
+  /** The name in the file, else the file's own. */
+  readonly name: string;
+  readonly path: string;
+  readonly tensor: Tensor;
+}
+
+function readFiles(folder: string, kind: 'input' | 'output'): TensorFile[] {
+  const pattern = new RegExp(`^${kind}_(\\d+)\\.pb$`);
+  return readdirSync(folder)
+    .filter((name) => pattern.test(name))
+    .sort((a, b) => Number(pattern.exec(a)?.[1]) - Number(pattern.exec(b)?.[1]))
+    .map((file) => {
+      const path = join(folder, file);
+      const { name, tensor } = decodeTensor(readFileSync(path), path);
+      return { name: name || basename(file, '.pb'), path, tensor };
+    });
+}
+
+function checked({ tensor, path }: TensorFile, input: InputSpec): Tensor {
+  if (tensor.dtype !== 'string' && tensor.byteLength === 0 && elementCount(tensor.shape) > 0) {
+    throw brokenFile(path, 'the file holds no elements; sequences cannot be fed');
+  }
+  if (tensor.dtype !== input.dtype) {
+    throw typeDoesNotFit(path, tensor.dtype, input.name, input.dtype);
+  }
+  // An input without axes is a scalar, or has no declared shape.
+  if (input.shape.length > 0 && !fits(tensor.shape, input.shape)) {
+    const wanted = `${input.dtype} ${printShape(input.shape)}`;
+    throw shapeDoesNotFit(path, tensor.shape, input.name, wanted, 'Every set holds one whole run.');
+  }
+  return tensor;
+}
