@@ -125,7 +125,9 @@ export class Tensor {
 /** A typed array over bytes, copied first when they are not aligned for it. */
 export function viewOf(dtype: DType, bytes: Uint8Array): TypedArray {
   const { array } = dtypeInfo(dtype);
-  const aligned = bytes.byteOffset % array.BYTES_PER_ELEMENT === 0 ? bytes : bytes.slice();
+  // A copy by construction: the `slice` of a Buffer is a view.
+  const isAligned = bytes.byteOffset % array.BYTES_PER_ELEMENT === 0;
+  const aligned = isAligned ? bytes : new Uint8Array(bytes);
   const length = Math.floor(aligned.byteLength / array.BYTES_PER_ELEMENT);
   return new array(aligned.buffer, aligned.byteOffset, length);
 }
