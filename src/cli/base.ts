@@ -1,13 +1,13 @@
 // What every command shares: the flags of the contract, reading and writing models, the report.
 
-import { statSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import { Command, Flags, type Interfaces } from '@oclif/core';
 import { badFlagValue } from '../errors/usage.ts';
 import type { Block, Json, Outcome, Report } from '../report/report.ts';
 import { Reporter } from '../report/reporter.ts';
+import { wantsColor } from './color.ts';
 import { errorJson, reportFailure } from './failure.ts';
-import { wantsColor } from './main.ts';
 
 export const PROVIDERS = ['auto', 'cpu', 'cuda', 'tensorrt', 'webgpu', 'coreml', 'dml'] as const;
 export type ProviderName = (typeof PROVIDERS)[number];
@@ -175,11 +175,6 @@ export abstract class BaseCommand<T extends typeof Command = typeof Command> ext
       commands: this.config.commandIDs,
     });
   }
-}
-
-/** The size of a file in bytes; 0 when it is not there (standard output). */
-export function fileBytes(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 function checkReportName(file: string | undefined): void {

@@ -18,12 +18,8 @@ export async function main(root: string): Promise<void> {
     if (error.code === 'EPIPE') process.exit(0);
     throw error;
   });
-  const { run } = await import('@oclif/core/run');
-  try {
-    await run(argv, { root });
-  } catch (error) {
-    await fail(error, argv, root);
-  }
+  const { runProgram } = await import('./program.ts');
+  await runProgram(argv, root);
 }
 
 /** `xform 0.1.0 node 20.20.2 onnxruntime 1.30.0 linux-x64`. */
@@ -41,27 +37,4 @@ function runtimeVersion(root: string): string {
 
 function readJson(path: string): Record<string, unknown> {
   return JSON.parse(readFileSync(path, 'utf8'));
-}
-
-/** What no command caught: unknown commands, and oclif's own errors. */
-async function fail(error: unknown, argv: readonly string[], root: string): Promise<void> {
-  const [{ ExitError }, { Config }, { reportFailure }] = await Promise.all([
-    import('@oclif/core/errors'),
-    import('@oclif/core/config'),
-    import('./failure.ts'),
-  ]);
-  if (error instanceof ExitError) process.exit(error.oclif.exit ?? 0);
-  const config = await Config.load({ root });
-  process.exitCode = reportFailure(error, {
-    json: argv.includes('--json'),
-    verbose: argv.includes('--verbose'),
-    color: !argv.includes('--no-color') && wantsColor(),
-    commands: config.commandIDs,
-  });
-}
-
-/** Standard error gets color when it is a terminal and the user did not object (no-color.org). */
-export function wantsColor(stream: NodeJS.WriteStream = process.stderr): boolean {
-  if (process.env.NO_COLOR) return false;
-  return process.env.FORCE_COLOR ? process.env.FORCE_COLOR !== '0' : stream.isTTY === true;
 }

@@ -33,15 +33,15 @@ export async function writeOutput(
     return summarize(model, path, bytes);
   }
   await writeModel(model, path, options);
-  return summarize(model, path, modelBytes(model, path));
+  return summarize(model, path, fileBytes(path));
 }
 
-export function summarize(
-  model: Model,
-  path: string,
-  bytes = modelBytes(model, path),
-): ModelSummary {
+export function summarize(model: Model, path: string, bytes = fileBytes(path)): ModelSummary {
   let nodes = 0;
   for (const graph of allGraphs(model)) nodes += graph.nodeCount;
   return { path, bytes, parameters: parameterCount(model), nodes, opset: model.opset };
+}
+
+function fileBytes(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }

@@ -1,0 +1,107 @@
+// Makes what `bench` measures out of a path: feeds for each batch size, from noise or from data, and
+// the work of one run.
+
+import { statSync } from 'node:fs';
+import { assumeSizes } from '../data/assume-sizes.ts';
+import { type BoundedInput, inputSpecs, unfeedableInputs } from '../data/inputs.ts';
+import { openDataset } from '../data/open.ts';
+import { randomFeeds } from '../data/random.ts';
+import { usageProblem } from '../errors/usage.ts';
+import { type Model, tensorType } from '../graph/index.ts';
+import { readModel } from '../onnx/index.ts';
+import { modelCost } from '../ops/cost.ts';
+import { inferTypes } from '../ops/index.ts';
+import type { Warning } from '../report/report.ts';
+import type { BenchModel } from '../runtime/bench.ts';
+import type { Feeds } from '../tensor/feeds.ts';
+
+export interface BenchInput {
+  readonly sizes: ReadonlyMap<string, number>;
+  readonly seed: number;
+  /** `--data`; undefined for noise. */
+  readonly data: string | undefined;
+  /** Whether the user gave batch sizes. */
+  readonly batchGiven: boolean;
+}
+
+export interface PreparedModel extends BenchModel {
+  readonly model: Model;
+  readonly warnings: readonly Warning[];
+}
+
+/** Reads the model's interface; its weights stay in the file. */
+export function prepareModel(name: string, path: string, input: BenchInput): PreparedModel {
+  statSync(path);
+  const model = readModel(path);
+  const unfeedable = unfeedableInputs(model);
+  if (unfeedable.length > 0) {
+    throw usageProblem(`"${name}" takes ${unfeedable.join(', ')}, which no data can feed`);
+  }
+  const specs = inputSpecs(model);
+  const { assumed, hasBatch } = assumeSizes(specs, { sizes: input.sizes });
+  if (input.batchGiven && !hasBatch) {
+    throw usageProblem(
+      `"${name}" has no open batch dimension, so --batch cannot change it`,
+      'Leave --batch out to measure it at its own batch size.',
+    );
+  }
+  const macs = new Map<number, number | undefined>();
+  return {
+    name,
+    path,
+    model,
+    freeDims: input.sizes,
+    warnings: [...assumed].map(([dim, size]) => assumedSize(name, dim, size)),
+    feeds: (batch) => feedsFor(specs, batch, input),
+    macs: (batch) => {
+      if (!macs.has(batch)) macs.set(batch, macsAt(model, specs, batch, input));
+      return macs.get(batch);
+    },
+  };
+}
+
+function assumedSize(name: string, dim: string, size: number): Warning {
+  return {
+    code: 'assumed-size',
+    message: `dimension "${dim}" is open: ${size} was taken, --set ${dim}=N takes another`,
+    where: name,
+  };
+}
+
+async function feedsFor(specs: readonly BoundedInput[], batch: number, input: BenchInput) {
+  if (input.data !== undefined && input.data !== 'random') {
+    const dataset = await openDataset(input.data, specs, { seed: input.seed });
+    for await (const { feeds } of dataset.batches(batch))
+      return { feeds, samples: samplesOf(feeds) };
+    throw usageProblem(`"${input.data}" holds no samples`);
+  }
+  const { inputs, hasBatch } = assumeSizes(specs, { batch, sizes: input.sizes });
+  const feeds = randomFeeds(inputs, input.seed);
+  return { feeds, samples: hasBatch ? batch : samplesOf(feeds) };
+}
+
+/** The first dimension, where all inputs agree on it. */
+function samplesOf(feeds: Feeds): number {
+  const firsts = new Set([...feeds.values()].map(({ shape }) => shape[0]));
+  const [first] = firsts;
+  return firsts.size === 1 && first !== undefined ? first : 1;
+}
+
+/** Multiply-adds of one run on inputs of these sizes. */
+function macsAt(
+  model: Model,
+  specs: readonly BoundedInput[],
+  batch: number,
+  input: BenchInput,
+): number | undefined {
+  const sized = model.clone();
+  const { inputs } = assumeSizes(specs, { batch, sizes: input.sizes });
+  const shapes = new Map(inputs.map(({ name, dtype, shape }) => [name, tensorType(dtype, shape)]));
+  for (const value of sized.graph.inputs) value.type = shapes.get(value.name) ?? value.type;
+  for (const node of sized.graph.nodes) {
+    for (const value of node.outputs) if (value.dtype) value.type = tensorType(value.dtype);
+  }
+  inferTypes(sized);
+  const { macs } = modelCost(sized);
+  return typeof macs === 'number' && macs > 0 ? macs : undefined;
+}
