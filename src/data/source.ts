@@ -55,7 +55,7 @@ export class StoredArray implements ArraySource {
   }
 
   #all(): Uint8Array {
-    return this.#bytes.read(0, this.#bytes.byteLength).slice();
+    return new Uint8Array(this.#bytes.read(0, this.#bytes.byteLength));
   }
 
   /** Neighbouring rows in one read. */

@@ -58,7 +58,7 @@ export async function openOn(
   // Says "no such file" in the system's own words.
   if (typeof source === 'string') statSync(source);
   const threads = options.threads ?? defaultThreads();
-  const bytes = typeof source === 'string' ? undefined : consume ? source : source.slice();
+  const bytes = typeof source === 'string' ? undefined : consume ? source : new Uint8Array(source);
   try {
     return await host.call(
       'open',
