@@ -104,7 +104,8 @@ function outputCells({ comparison, top1 }: OutputResult): Cell[] {
 function errorCells(c: Comparison): Cell[] {
   const share = c.elements === 0 ? 0 : (100 * c.mismatched) / c.elements;
   const differ = c.mismatched === 0 ? '0' : `${c.mismatched} (${formatNumber(share)} %)`;
-  return [c.maxAbs, c.maxRel, c.relNorm, c.cosine.toFixed(6), differ];
+  const measures: Cell[] = [c.maxAbs, c.maxRel, c.relNorm, c.cosine.toFixed(6)];
+  return [...(Number.isNaN(c.cosine) ? measures.map(() => '-') : measures), differ];
 }
 
 function layerBlocks(layers: LayerReport): Block[] {
@@ -118,12 +119,12 @@ function layerBlocks(layers: LayerReport): Block[] {
     .sort((a, b) => severity(b.comparison) - severity(a.comparison))
     .slice(0, WORST_ROWS);
   const right = ERROR_COLUMNS.map((name) => ({ name, align: 'right' as const }));
-  const columns = [{ name: 'value' }, ...right, { name: 'by' }, { name: 'made by' }];
+  const columns = [{ name: 'value' }, ...right, { name: 'by' }, { name: 'operator' }];
   const rows = worst.map((layer) => [
     layer.name === layer.counterpart ? layer.name : `${layer.name} = ${layer.counterpart}`,
     ...errorCells(layer.comparison),
     layer.by,
-    layer.node,
+    layer.op,
   ]);
   return [{ title: 'Layers', facts }, ...(rows.length ? [{ title: 'Worst', columns, rows }] : [])];
 }

@@ -90,7 +90,7 @@ export default class Verify extends BaseCommand<typeof Verify> {
       metrics: verifyMetrics(run),
       warnings: verifyWarnings(run, note),
       blocks: verifyBlocks(run),
-      ...(result.equal ? {} : { unmet: modelsDiffer(a, b, verifyReasons(run)) }),
+      ...(result.equal ? {} : { unmet: modelsDiffer(a, b, verifyReasons(run), flags.layers) }),
     };
   }
 }

@@ -3,12 +3,19 @@
 import { XformError } from './error.ts';
 
 /** The limit that `verify` stands for: exit code 4. */
-export function modelsDiffer(a: string, b: string, reasons: readonly string[]): XformError {
+export function modelsDiffer(
+  a: string,
+  b: string,
+  reasons: readonly string[],
+  sawLayers: boolean,
+): XformError {
   return new XformError({
     kind: 'limit',
     code: 'models-differ',
     message: `"${a}" and "${b}" are not the same function: ${reasons.join('; ')}`,
-    hint: 'Run with --layers to see where they part, or allow more with --rtol and --atol.',
+    hint: sawLayers
+      ? 'Allow more with --rtol and --atol, if that much is expected.'
+      : 'Run with --layers to see where they part, or allow more with --rtol and --atol.',
   });
 }
 

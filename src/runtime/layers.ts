@@ -16,8 +16,9 @@ export interface LayerResult {
   readonly name: string;
   readonly counterpart: string;
   readonly by: 'name' | 'position';
-  /** The node of the first model that makes it. */
+  /** The node of the first model that makes it, and its operator. */
   readonly node: string;
+  readonly op: string;
   readonly comparison: Comparison;
 }
 
@@ -117,6 +118,7 @@ function names(portion: readonly InnerPair[], side: 'expected' | 'actual'): stri
 }
 
 function describe({ expected, actual, by }: InnerPair) {
-  const node = expected.producer?.describe() ?? '';
-  return { name: expected.name, counterpart: actual.name, by, node };
+  const { producer } = expected;
+  const node = producer?.describe() ?? '';
+  return { name: expected.name, counterpart: actual.name, by, node, op: producer?.op ?? '' };
 }

@@ -14,7 +14,7 @@ export interface Tolerance {
 export interface Comparison {
   /** Same shape, and every element agrees. */
   readonly equal: boolean;
-  /** Why the elements could not be compared at all. */
+  /** Why elements could not be compared at all; where none could, the measures are NaN. */
   readonly problem?: string | undefined;
   readonly elements: number;
   /** Elements that do not agree. */
@@ -48,6 +48,8 @@ export class Comparer {
   readonly #tolerance: Tolerance;
   #problem: string | undefined;
   #elements = 0;
+  /** Those of pairs that could be compared. */
+  #compared = 0;
   #mismatched = 0;
   #nonFinite = 0;
   #maxAbs = 0;
@@ -81,34 +83,49 @@ export class Comparer {
   }
 
   result(): Comparison {
-    const norm = Math.sqrt(this.#expectedSquares) * Math.sqrt(this.#actualSquares);
-    const bothZero = this.#expectedSquares === 0 && this.#actualSquares === 0;
-    const compared = this.#elements - this.#nonFinite - this.#agreedNonFinite;
+    const problem = this.#problem;
+    const measures = {
+      maxAbs: this.#maxAbs,
+      meanAbs: this.#meanAbs(),
+      maxRel: this.#maxRel,
+      cosine: this.#cosine(),
+      relNorm: this.#relNorm(),
+    };
+    const none = { maxAbs: NaN, meanAbs: NaN, maxRel: NaN, cosine: NaN, relNorm: NaN };
     return {
-      equal: this.#mismatched === 0 && this.#problem === undefined,
-      ...(this.#problem === undefined ? {} : { problem: this.#problem }),
+      equal: this.#mismatched === 0 && problem === undefined,
+      ...(problem === undefined ? {} : { problem }),
       elements: this.#elements,
       mismatched: this.#mismatched,
-      maxAbs: this.#maxAbs,
-      meanAbs: compared > 0 ? this.#sumAbs / compared : 0,
-      maxRel: this.#maxRel,
-      cosine: norm > 0 ? Math.min(1, this.#dot / norm) : bothZero ? 1 : 0,
-      relNorm: this.#differenceSquares === 0 ? 0 : this.#relNorm(),
+      ...(problem === undefined || this.#compared > 0 ? measures : none),
       agreedNonFinite: this.#agreedNonFinite,
       nonFinite: this.#nonFinite,
       ...(this.#worst ? { worst: this.#worst } : {}),
     };
   }
 
+  #meanAbs(): number {
+    const finite = this.#compared - this.#nonFinite - this.#agreedNonFinite;
+    return finite > 0 ? this.#sumAbs / finite : 0;
+  }
+
+  #cosine(): number {
+    const norm = Math.sqrt(this.#expectedSquares) * Math.sqrt(this.#actualSquares);
+    if (norm > 0) return Math.min(1, this.#dot / norm);
+    return this.#expectedSquares === this.#actualSquares ? 1 : 0;
+  }
+
   #relNorm(): number {
+    if (this.#differenceSquares === 0) return 0;
     return Math.sqrt(this.#differenceSquares) / Math.sqrt(this.#expectedSquares);
   }
 
   #addStrings(expected: Tensor, actual: Tensor): void {
     const left = stringsOf(expected);
     const right = stringsOf(actual);
+    this.#elements += left.length;
+    this.#compared += left.length;
     left.forEach((bytes, i) => {
-      this.#elements += 1;
       if (Buffer.compare(bytes, right[i] ?? new Uint8Array()) === 0) return;
       this.#mismatched += 1;
       const text = (b: Uint8Array | undefined) => JSON.stringify(new TextDecoder().decode(b));
@@ -120,6 +137,7 @@ export class Comparer {
   #addSame(tensor: Tensor): void {
     const values = elementsOf(tensor);
     this.#elements += tensor.size;
+    this.#compared += tensor.size;
     let squares = 0;
     for (let i = 0; i < values.length; i++) {
       const value = Number(values[i]);
@@ -137,6 +155,7 @@ export class Comparer {
     const exact = dtypeInfo(expected.dtype).kind !== 'float' && !isComplex(expected.dtype);
     const { rtol, atol } = this.#tolerance;
     this.#elements += left.length;
+    this.#compared += left.length;
     for (let i = 0; i < left.length; i++) {
       const a = Number(left[i]);
       const b = Number(right[i]);

@@ -101,6 +101,9 @@ describe('compareTensors', () => {
     expect(compare(floats(1, 2), Tensor.of('float32', [2, 1], [1, 2]))).toMatchObject({
       equal: false,
       problem: 'shape [2] against [2, 1]',
+      mismatched: 2,
+      cosine: Number.NaN,
+      maxAbs: Number.NaN,
     });
     expect(compare(floats(1), Tensor.of('int32', [1], [1])).problem).toBe(
       'type float32 against int32',
