@@ -1,0 +1,49 @@
+// The passes of `optimize`, in the order in which a round applies them.
+
+import convertReduceMean from './optimize/convert-reduce-mean.ts';
+import fuseAttention from './optimize/fuse-attention.ts';
+import fuseBatchnorm from './optimize/fuse-batchnorm.ts';
+import fuseBias from './optimize/fuse-bias.ts';
+import fuseBiasGelu from './optimize/fuse-bias-gelu.ts';
+import fuseGelu from './optimize/fuse-gelu.ts';
+import fuseGemm from './optimize/fuse-gemm.ts';
+import fuseHardSigmoid from './optimize/fuse-hard-sigmoid.ts';
+import fuseHardSwish from './optimize/fuse-hard-swish.ts';
+import fuseLayerNorm from './optimize/fuse-layer-norm.ts';
+import fuseMatmul from './optimize/fuse-matmul.ts';
+import fuseMish from './optimize/fuse-mish.ts';
+import fusePad from './optimize/fuse-pad.ts';
+import fuseRmsNorm from './optimize/fuse-rms-norm.ts';
+import fuseScale from './optimize/fuse-scale.ts';
+import fuseSilu from './optimize/fuse-silu.ts';
+import fuseSkipLayerNorm from './optimize/fuse-skip-layer-norm.ts';
+import fuseSoftmax from './optimize/fuse-softmax.ts';
+import fuseSoftplus from './optimize/fuse-softplus.ts';
+import moveReshape from './optimize/move-reshape.ts';
+import moveTranspose from './optimize/move-transpose.ts';
+import type { Pass } from './pass.ts';
+
+/** Order matters: what a pass looks for must not have been taken apart by one before it. */
+export const passes: readonly Pass[] = [
+  fuseGemm,
+  fuseBatchnorm,
+  fusePad,
+  fuseBias,
+  fuseLayerNorm,
+  fuseRmsNorm,
+  fuseSoftmax,
+  fuseAttention,
+  fuseGelu,
+  fuseSoftplus,
+  fuseMish,
+  fuseHardSwish,
+  fuseHardSigmoid,
+  fuseSilu,
+  fuseScale,
+  convertReduceMean,
+  moveTranspose,
+  moveReshape,
+  fuseBiasGelu,
+  fuseSkipLayerNorm,
+  fuseMatmul,
+];

@@ -1,0 +1,93 @@
+// BatchNormalization in inference is one scale and one shift per channel:
+// y = (x - mean) / sqrt(var + epsilon) * gamma + beta. It disappears into the linear operator
+// before it, or after it.
+
+import type { Node } from '../../graph/index.ts';
+import { absorb, feedsOnly, type Linear, linearBefore, refusal } from '../linear.ts';
+import { absorbBefore, consumerOf } from '../linear-input.ts';
+import { fuse, isOutput, numbers } from '../match.ts';
+import { type RewriteContext, rewrite, type Skip, skip } from '../pass.ts';
+
+interface Normalization {
+  readonly scale: Float64Array;
+  readonly shift: Float64Array;
+}
+
+export default rewrite({
+  name: 'fuse-batchnorm',
+  summary: 'Folds BatchNormalization into the Conv, ConvTranspose, Gemm or MatMul beside it',
+  on: 'BatchNormalization',
+  apply(node, context) {
+    const linear = linearBefore(node.input(0));
+    const before = linear ? intoProducer(node, linear, context) : undefined;
+    if (before === true) return true;
+    return intoConsumer(node, context) ?? before;
+  },
+});
+
+function intoProducer(node: Node, linear: Linear, context: RewriteContext): boolean | Skip {
+  // BatchNormalization works on axis 1, which is the channels of MatMul in two dimensions only.
+  if (linear.axis !== 1) return skip(`${linear.node.describe()} has its channels on another axis`);
+  if (!feedsOnly(linear, node)) return skip(`"${linear.node.output.name}" is read elsewhere too`);
+  const found = normalization(node, context.opset);
+  if ('skip' in found) return found;
+  if (found.scale.length !== linear.channels) return skip('its statistics are not per channel');
+  if (linear.node.op === 'MatMul') return intoMatMul(node, linear, found, context);
+  const reason = refusal(linear, found);
+  if (reason) return skip(reason);
+  absorb(context, linear, found);
+  return fuse(context, [node], node.output, linear.node.output);
+}
+
+function intoConsumer(node: Node, context: RewriteContext): boolean | Skip | undefined {
+  const [x] = node.inputs;
+  const consumer = consumerOf(node.output);
+  if (!x || !consumer) return undefined;
+  const found = normalization(node, context.opset);
+  if ('skip' in found) return found;
+  const reason = absorbBefore(context, consumer, found);
+  if (reason) return skip(reason);
+  return fuse(context, [node], node.output, x);
+}
+
+/** MatMul has no bias: it becomes a Gemm. */
+function intoMatMul(
+  node: Node,
+  linear: Linear,
+  { scale, shift }: Normalization,
+  context: RewriteContext,
+): boolean | Skip {
+  const [a] = linear.node.inputs;
+  if (a?.shape?.length !== 2 || linear.weight.shape?.length !== 2) return skip('it is no matrix');
+  const reason = refusal(linear, { scale });
+  if (reason) return skip(reason);
+  const { g } = context;
+  const zero = g.op('Gemm', [a, linear.weight], {}, { name: linear.node.name || undefined });
+  const gemm = linearBefore(zero);
+  if (!gemm) return false;
+  if (!fuse(context, [node, linear.node], node.output, zero)) return false;
+  absorb(context, gemm, { scale, shift });
+  return true;
+}
+
+/** Scale and shift of a BatchNormalization whose statistics are constant, or why there are none. */
+function normalization(node: Node, opset: number): Normalization | Skip {
+  if (node.int('training_mode', 0) === 1) return skip('it is in training mode');
+  if (opset < 7 && node.int('is_test', 0) === 0) return skip('it is in training mode');
+  if (node.int('spatial', 1) === 0) return skip('its statistics are per position');
+  if (node.outputs.slice(1).some((v) => v.uses.length > 0 || isOutput(v))) {
+    return skip('its statistics are read');
+  }
+  const [gamma, beta, mean, variance] = [1, 2, 3, 4].map((i) => numbers(node.input(i)));
+  if (!gamma || !beta || !mean || !variance) return skip('its statistics are not constant');
+  const epsilon = node.float('epsilon', 1e-5);
+  const scale = Float64Array.from(
+    gamma,
+    (g, c) => g / Math.sqrt((variance[c] as number) + epsilon),
+  );
+  const shift = scale.map((s, c) => (beta[c] as number) - (mean[c] as number) * s);
+  if (!scale.every(Number.isFinite) || !shift.every(Number.isFinite)) {
+    return skip('its statistics are not finite');
+  }
+  return { scale, shift };
+}
