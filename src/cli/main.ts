@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { endOnSignals } from './interrupt.ts';
 
 /** Runs the program installed at `root`; ends the process with the contract's exit codes. */
 export async function main(root: string): Promise<void> {
@@ -11,8 +12,7 @@ export async function main(root: string): Promise<void> {
     process.stdout.write(`${versionLine(root)}\n`);
     return;
   }
-  process.once('SIGINT', () => process.exit(130));
-  process.once('SIGTERM', () => process.exit(143));
+  endOnSignals();
   // A reader that went away (`xform … | head`) is no failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0);

@@ -62,13 +62,26 @@ export function whyTrue(condition: Condition, metrics: Json): string | undefined
   return undefined;
 }
 
-/** Whether the metrics hold everything the condition asks for. */
-export function isAnswerable(condition: Condition, metrics: Json): boolean {
+/**
+ * The first of several sets of metrics for which the condition holds. Sets that lack a metric are
+ * passed over (the reference of a comparison has no ratio), unless all lack it.
+ */
+export function firstTrue(
+  condition: Condition,
+  sets: ReadonlyMap<string, Json>,
+): { readonly name: string; readonly facts: string } | undefined {
+  const answerable = [...sets].filter(([, metrics]) => isAnswerable(condition, metrics));
+  for (const [name, metrics] of answerable.length > 0 ? answerable : sets) {
+    const facts = whyTrue(condition, metrics);
+    if (facts !== undefined) return { name, facts };
+  }
+  return undefined;
+}
+
+function isAnswerable(condition: Condition, metrics: Json): boolean {
   const known = new Set(pathsOf(metrics));
-  return condition.any
-    .flat()
-    .flatMap(({ left, right }) => [left, right])
-    .every((operand) => isLiteral(operand) || known.has(operand));
+  const operands = condition.any.flat().flatMap(({ left, right }) => [left, right]);
+  return operands.every((operand) => isLiteral(operand) || known.has(operand));
 }
 
 function operandValue(operand: string, metrics: Json): number | string {

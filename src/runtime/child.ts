@@ -64,6 +64,9 @@ function perform(task: ChildTask): ChildAnswer {
   }
 }
 
+// Ctrl-C reaches every process of the terminal: the parent decides, and ends this one.
+process.on('SIGINT', () => {});
+
 process.once('message', (task: ChildTask) => {
   process.send?.(perform(task), undefined, undefined, () => process.disconnect());
 });

@@ -7,6 +7,8 @@ export interface CleanMessage {
 }
 
 const NODE_PATTERNS = [
+  // In Node, ("sum", Add, "", -1) : ("a": tensor(float), …) -> ("y",) , Error …
+  /\bIn Node, \("([^"]*)",/,
   // Non-zero status code returned while running Add node. Name:'sum' Status Message: …
   /while running [\w.]+ node\. Name:\s*'([^']*)'/,
   // Type Error: Type parameter (T) of Optype (Add) bound to different types … in node (sum).
@@ -25,10 +27,14 @@ export function cleanMessage(text: string): CleanMessage {
     .replace(/^.*Status Message:\s*/s, '')
     // Error codes: "[ShapeInferenceError]" stays, "[ONNXRuntimeError] : 1 : FAIL :" goes.
     .replace(/\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : /g, '')
+    .replace(/\bIn Node, \(.*\) , Error:? /s, '')
     .replace(/^Exception during initialization:\s*/, '')
     .replace(/^(Load model from .*? failed|Error in execution):\s*/, '')
+    .replace(/^(?:This is an invalid model\. |Fatal error: )+/, '')
     // "/onnxruntime_src/onnxruntime/core/x.cc:45 onnxruntime::Foo(const Bar&) cond was false. text"
     .replace(/\S*\.(?:cc|h|cpp|hpp|cu):\d+\s+(?:.*?\)(?:\s*const)?\s+(?=\S)|\w+\s+)?/g, '')
+    // A failed check says its condition first: "axis == 1 was false. text".
+    .replace(/^.*\bwas false\.\s+(?=\S)/s, '')
     .replace(/\s*\n\s*/g, '; ')
     .replace(/[\s.;]+$/, '')
     .trim();

@@ -3,6 +3,7 @@
 
 import { Worker } from 'node:worker_threads';
 import { runtimeDied } from '../errors/runtime.ts';
+import { callEnded, callStarted, mayStart } from './in-flight.ts';
 import { builtEntry } from './location.ts';
 import type { CallName, Calls, Reply } from './protocol.ts';
 
@@ -17,6 +18,7 @@ export class RuntimeFailure extends Error {}
 export class Host {
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
+  readonly #idle: (() => void)[] = [];
   #next = 1;
   #dead: Error | undefined;
 
@@ -38,31 +40,44 @@ export class Host {
     transfer: ArrayBuffer[] = [],
   ): Promise<Calls[K]['answer']> {
     if (this.#dead) return Promise.reject(this.#dead);
+    // The process is about to end: nobody waits for the answer.
+    if (!mayStart()) return new Promise(() => {});
     const id = this.#next++;
     return new Promise<Calls[K]['answer']>((resolve, reject) => {
       this.#worker.ref();
+      callStarted();
       this.#pending.set(id, { resolve: resolve as Pending['resolve'], reject });
       this.#worker.postMessage({ id, call, ask }, transfer);
     });
   }
 
-  /** Ends the thread with all its sessions; open questions fail. */
+  /** Ends the thread with all its sessions, once it has answered: inside native code it must not. */
   async terminate(): Promise<void> {
+    while (this.#pending.size > 0) {
+      await new Promise<void>((resolve) => void this.#idle.push(resolve));
+    }
     await this.#worker.terminate();
   }
 
   #settle(reply: Reply): void {
     const pending = this.#pending.get(reply.id);
-    this.#pending.delete(reply.id);
-    if (this.#pending.size === 0) this.#worker.unref();
+    if (this.#pending.delete(reply.id)) callEnded();
+    if (this.#pending.size === 0) {
+      this.#worker.unref();
+      for (const resume of this.#idle.splice(0)) resume();
+    }
     if ('failure' in reply) pending?.reject(new RuntimeFailure(reply.failure));
     else pending?.resolve(reply.answer);
   }
 
   #die(reason: string): void {
     this.#dead ??= runtimeDied(reason);
-    for (const { reject } of this.#pending.values()) reject(this.#dead);
+    for (const { reject } of this.#pending.values()) {
+      callEnded();
+      reject(this.#dead);
+    }
     this.#pending.clear();
+    for (const resume of this.#idle.splice(0)) resume();
   }
 }
 

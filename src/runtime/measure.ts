@@ -34,19 +34,20 @@ export interface Timing {
 
 /** Fresh sessions differ by a few per cent (memory layout): one alone must not decide. */
 const ROUNDS = 3;
-/** Models that take longer to load get one round. */
-const SLOW_LOAD_MS = 3000;
+/** Models that take longer to load, or for one turn, get one round. */
+const SLOW_LOAD_MS = 2000;
+const SLOW_TURN_MS = 200;
 /** Time for counted runs when their number is not given, for all models and rounds together. */
 const BUDGET_MS = 4000;
-const MIN_RUNS = 15;
-const MAX_RUNS = 600;
+const MIN_RUNS = 10;
+const MAX_RUNS = 1000;
 /** One call into the thread takes about this long, so that Ctrl-C and progress go on. */
 const SLICE_MS = 200;
 /** Stable: medians of two windows in a row agree within this. */
 const STABLE = 0.03;
 const WINDOW_RUNS = 5;
 const MAX_WINDOWS = 20;
-const MAX_WARMUP_MS = 5000;
+const MAX_WARMUP_MS = 2000;
 
 /** Times every contender; the results are in their order. */
 export async function timeInTurn(
@@ -60,8 +61,9 @@ export async function timeInTurn(
   }));
   const host = new Host();
   try {
-    for (let round = 0; round < roundsFor(timings); round++) {
-      await oneRound(host, contenders, plan, round, timings);
+    let rounds = ROUNDS;
+    for (let round = 0; round < rounds; round++) {
+      rounds = await oneRound(host, contenders, plan, { round, rounds }, timings);
     }
   } catch (error) {
     throw explain(error, 'run', contenders.map(({ path }) => path).join(', '));
@@ -71,23 +73,20 @@ export async function timeInTurn(
   return timings;
 }
 
-function roundsFor(timings: readonly Growing[]): number {
-  return timings.some(({ loads }) => (loads[0] ?? 0) > SLOW_LOAD_MS) ? 1 : ROUNDS;
-}
-
 interface Growing {
   readonly samples: number[];
   readonly loads: number[];
   warmupRuns: number;
 }
 
+/** Returns how many rounds there should be, which only the first one changes. */
 async function oneRound(
   host: Host,
   contenders: readonly Contender[],
   plan: TimingPlan,
-  round: number,
+  { round, rounds: planned }: { readonly round: number; readonly rounds: number },
   timings: readonly Growing[],
-): Promise<void> {
+): Promise<number> {
   const items: Timed[] = [];
   // Who is loaded first changes from round to round.
   for (let i = 0; i < contenders.length; i++) {
@@ -97,8 +96,10 @@ async function oneRound(
     timings[at]?.loads.push(opened.loadMs);
     items[at] = { session: opened.session, feeds: await toWire(feeds) };
   }
-  const rounds = roundsFor(timings);
   const { runs: warmups, roundMs } = await warmUp(host, items, plan.warmup);
+  const slow =
+    roundMs > SLOW_TURN_MS || timings.some(({ loads }) => (loads[0] ?? 0) > SLOW_LOAD_MS);
+  const rounds = slow && round === 0 ? 1 : planned;
   const affordable = Math.round(BUDGET_MS / Math.max(roundMs, 0.001));
   const total = plan.runs ?? Math.min(MAX_RUNS, Math.max(MIN_RUNS, affordable));
   // The rounds share the runs; the first ones take what does not divide.
@@ -111,6 +112,7 @@ async function oneRound(
   }
   for (const timing of timings) timing.warmupRuns += warmups;
   for (const { session } of items) await host.call('close', { session });
+  return rounds;
 }
 
 /** Runs in turn until stable; returns how often, and what one turn of all models takes. */
@@ -125,7 +127,8 @@ async function warmUp(
   }
   const started = performance.now();
   let previous: number[] | undefined;
-  let size = WINDOW_RUNS;
+  // The first run of all tells how long a window may be.
+  let size = 1;
   let runs = 0;
   for (let window = 0; ; window++) {
     const durations = await host.call('time', { items, rounds: size });
@@ -141,7 +144,7 @@ async function warmUp(
     previous = medians;
     // Short runs need wide windows, or one hiccup decides.
     const wanted = Math.ceil(SLICE_MS / 4 / Math.max(roundMs, 0.001));
-    size = Math.min(200, Math.max(WINDOW_RUNS, wanted));
+    size = roundMs > SLOW_TURN_MS ? 1 : Math.min(200, Math.max(WINDOW_RUNS, wanted));
   }
 }
 
