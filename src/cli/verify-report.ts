@@ -155,6 +155,12 @@ export function verifyWarnings({ result, b }: VerifyRun, note: string | undefine
   }
   for (const { name, comparison } of result.outputs) {
     const { agreedNonFinite, elements } = comparison;
+    if (elements === 0) {
+      warnings.push({
+        code: 'empty-output',
+        message: `output "${name}" has no elements to compare`,
+      });
+    }
     if (agreedNonFinite === 0) continue;
     const count = `${agreedNonFinite} of ${elements} elements`;
     const message = `output "${name}" is NaN or infinite in both models in ${count}`;
