@@ -72,6 +72,53 @@ function inverseRootOf(value: Value): Step | undefined {
   return powerOf(value, -0.5);
 }
 
+/** The same in the order that TensorFlow has it: x * i + (beta - mean * i), i = gamma / root. */
+export function spreadNormalizer(node: Node): SpreadNormalizer | undefined {
+  for (const [scaled, rest] of operands(node)) {
+    const sub = producer(rest, 'Sub');
+    const [beta, shifted] = sub?.inputs ?? [];
+    const [first, second] = [producer(scaled, 'Mul'), producer(shifted, 'Mul')];
+    if (!sub || !beta || !first || !second) continue;
+    for (const [x, inverse] of operands(first)) {
+      const other = operands(second).find(([, factor]) => factor === inverse);
+      const found = other && inverseWithScale(x, inverse);
+      if (!found || producer(other[0], 'ReduceMean')?.input(0) !== x) continue;
+      for (const step of [node, sub, first, second]) found.matched.add(step);
+      return { ...found, beta, output: node.output };
+    }
+  }
+  return undefined;
+}
+
+export interface SpreadNormalizer extends Normalizer {
+  readonly gamma: Value | undefined;
+  readonly beta: Value;
+}
+
+/** gamma / sqrt(mean((x - mean)^2) + epsilon) */
+function inverseWithScale(x: Value, inverse: Value): Omit<SpreadNormalizer, 'beta'> | undefined {
+  const product = producer(inverse, 'Mul');
+  for (const [root, gamma] of product ? operands(product) : []) {
+    const found = fromInverse(x, root);
+    if (product && found) return { ...found, gamma, matched: found.matched.add(product) };
+  }
+  const found = fromInverse(x, inverse);
+  return found && { ...found, gamma: undefined };
+}
+
+function fromInverse(x: Value, inverse: Value): Normalizer | undefined {
+  const step = inverseRootOf(inverse);
+  const node = inverse.producer;
+  const sum = withScalar(step?.variance, 'Add');
+  const square = producer(producer(sum?.x, 'ReduceMean')?.input(0), 'Pow', 'Mul');
+  const difference = square?.input(0);
+  const own = difference && centred(difference);
+  if (!node || !difference || own?.x !== x) return undefined;
+  const found = normalizer(node, difference, step);
+  for (const part of own.nodes) found?.matched.add(part);
+  return found;
+}
+
 function normalizer(node: Node, x: Value, step: Step | undefined): Normalizer | undefined {
   const sum = withScalar(step?.variance, 'Add');
   const mean = producer(sum?.x, 'ReduceMean');
@@ -161,7 +208,7 @@ function takeOperand(
   return fitted;
 }
 
-function fitVector(
+export function fitVector(
   vector: Value,
   sizes: readonly unknown[],
   rank: number,

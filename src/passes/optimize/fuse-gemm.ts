@@ -27,6 +27,7 @@ function addition(node: Node, context: RewriteContext): boolean | Skip | undefin
     if (!matmul || !a || !b || own || onlyReader(product) !== node) continue;
     if (a.shape?.length !== 2 || b.shape?.length !== 2) continue;
     if (!isCalculableType(a)) continue;
+    if (producer(b, 'DequantizeLinear')) return skip('it is quantized');
     if (!fits(c.shape, product.shape)) return skip('C is wider than the product');
     const attrs = { alpha: matmul.float('alpha'), ...transposes(matmul) };
     const { name } = matmul;
