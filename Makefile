@@ -1,6 +1,6 @@
 # Two commands are all a new machine with Node and npm needs: `make demo` and `make test`.
 
-.PHONY: build test demo fuzz bench clean
+.PHONY: build test demo fuzz bench pack clean
 SOURCES := $(shell find src -name '*.ts' -o -name '*.js') scripts/build.mjs package.json
 
 build: dist/cli/main.js
@@ -18,6 +18,10 @@ fuzz: build
 # Regenerates the tables under bench/.
 bench: build
 	@node scripts/bench.mjs
+
+# The package as users install it. npm does not run `prepack` under ignore-scripts, hence a target.
+pack: build
+	@npm pack --loglevel=error
 
 node_modules/.installed: package-lock.json package.json .npmrc
 	@npm ci --no-audit --no-fund --loglevel=error
