@@ -20,7 +20,8 @@ export default rewrite({
   summary: 'Makes one LayerNormalization of its steps',
   on: ['Div', 'Mul', 'Add'],
   apply(node, context) {
-    const core = node.op === 'Add' ? spreadNormalizer(node) : normalizerAt(node);
+    const wide = node.op === 'Add' ? spreadNormalizer(node) : undefined;
+    const core = node.op === 'Add' ? wide : normalizerAt(node);
     const difference = core && centred(core.x);
     if (!core || !difference || difference.axis !== core.axis) return undefined;
     // onnxruntime has the operator at every opset, ONNX from 17 on.
@@ -28,10 +29,9 @@ export default rewrite({
       return skip('LayerNormalization needs opset 17; --opset 17 or --level extended allows it');
     }
     for (const step of difference.nodes) core.matched.add(step);
-    const found =
-      'beta' in core
-        ? spread(core, difference.x, context)
-        : withScaleAndShift(context, difference.x, core, true);
+    const found = wide
+      ? spread(wide, difference.x, context)
+      : withScaleAndShift(context, difference.x, core, true);
     if (!found) return skip('its scale and shift are not one per element');
     const { x, output, scale, bias } = found;
     const { axis, rank, epsilon, matched } = core;
