@@ -52,7 +52,7 @@ export function whyTrue(condition: Condition, metrics: Json): string | undefined
     const holds = all.every(({ left, operator, right }) => {
       const [a, b] = [left, right].map((operand) => {
         const value = operandValue(operand, metrics);
-        if (String(value) !== operand) facts.push(`${operand} = ${value}`);
+        if (!isLiteral(operand)) facts.push(`${operand} = ${value}`);
         return value;
       });
       return a !== undefined && b !== undefined && HOLDS[operator](a, b);

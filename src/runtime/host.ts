@@ -1,7 +1,7 @@
 // The worker thread as seen from outside: questions go in, answers come out, and if the thread dies
 // every open question fails with the reason. An idle thread does not keep the program alive.
 
-import { Worker } from 'node:worker_threads';
+import { type ResourceLimits, Worker } from 'node:worker_threads';
 import { runtimeDied } from '../errors/runtime.ts';
 import { callEnded, callStarted, mayStart } from './in-flight.ts';
 import { builtEntry } from './location.ts';
@@ -22,8 +22,9 @@ export class Host {
   #next = 1;
   #dead: Error | undefined;
 
-  constructor() {
-    this.#worker = new Worker(builtEntry('worker'), { stdin: false });
+  constructor(entry = builtEntry('worker'), resourceLimits: ResourceLimits = {}) {
+    // Without the flags this process was started with: they are not for the thread.
+    this.#worker = new Worker(entry, { execArgv: [], resourceLimits });
     this.#worker.unref();
     this.#worker.on('message', (reply: Reply) => this.#settle(reply));
     this.#worker.on('error', (error: Error) => this.#die(describe(error)));
