@@ -1,7 +1,8 @@
 // Makes what `bench` measures out of a path: feeds for each batch size, from noise or from data, and
 // the work of one run.
 
-import { statSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { assumeSizes } from '../data/assume-sizes.ts';
 import { type BoundedInput, inputSpecs, unfeedableInputs } from '../data/inputs.ts';
 import { openDataset } from '../data/open.ts';
@@ -13,6 +14,7 @@ import { modelCost } from '../ops/cost.ts';
 import { inferTypes } from '../ops/index.ts';
 import type { Warning } from '../report/report.ts';
 import type { BenchModel } from '../runtime/bench.ts';
+import { scratchFolder } from '../runtime/scratch.ts';
 import type { Feeds } from '../tensor/feeds.ts';
 
 export interface BenchInput {
@@ -29,8 +31,9 @@ export interface PreparedModel extends BenchModel {
   readonly warnings: readonly Warning[];
 }
 
-/** Reads the model's interface; its weights stay in the file. */
-export function prepareModel(name: string, path: string, input: BenchInput): PreparedModel {
+/** Reads the model's interface; its weights stay in the file. `-` is standard input. */
+export function prepareModel(name: string, file: string, input: BenchInput): PreparedModel {
+  const path = file === '-' ? spoolInput() : file;
   statSync(path);
   const model = readModel(path);
   const unfeedable = unfeedableInputs(model);
@@ -58,6 +61,13 @@ export function prepareModel(name: string, path: string, input: BenchInput): Pre
       return macs.get(batch);
     },
   };
+}
+
+/** Loading is measured from a file, so what comes through a pipe becomes one. */
+function spoolInput(): string {
+  const path = join(scratchFolder().path, 'model.onnx');
+  writeFileSync(path, readFileSync(process.stdin.fd));
+  return path;
 }
 
 function assumedSize(name: string, dim: string, size: number): Warning {

@@ -1,7 +1,15 @@
 // What a model takes: its inputs as data has to fill them, with the bound that keeps random integers
 // inside the embedding tables they index.
 
-import { type Model, type Node, printType, type Use, type Value } from '../graph/index.ts';
+import {
+  type Dim,
+  type Model,
+  type Node,
+  printType,
+  type Use,
+  unknownDim,
+  type Value,
+} from '../graph/index.ts';
 import { isInteger } from '../tensor/dtype.ts';
 import type { InputSpec } from './dataset.ts';
 
@@ -21,7 +29,10 @@ export function inputSpecs(model: Model): BoundedInput[] {
   return model.graph.inputs.flatMap((value) => {
     if (value.data || value.type?.kind !== 'tensor' || !value.dtype) return [];
     const below = isInteger(value.dtype) ? indexBound(value) : undefined;
-    const { name, dtype, shape = [] } = value;
+    const { name, dtype } = value;
+    // Some exporters write -1 where a size is open.
+    const open = (dim: Dim) => (typeof dim === 'number' && dim < 0 ? unknownDim() : dim);
+    const shape = (value.shape ?? []).map(open);
     return [{ name, dtype, shape, ...(below === undefined ? {} : { below }) }];
   });
 }

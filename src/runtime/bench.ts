@@ -1,8 +1,6 @@
 // Everything `bench` measures of its models: latency side by side over batch sizes and threads,
 // load time, first run and peak memory in processes of their own, the time per operator.
 
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runtimeDied } from '../errors/runtime.ts';
 import type { Feeds } from '../tensor/feeds.ts';
@@ -13,6 +11,7 @@ import { type TimingPlan, timeInTurn } from './measure.ts';
 import type { Provider, SessionOptions } from './options.ts';
 import { type Profile, readTrace } from './profile.ts';
 import { toWire } from './protocol.ts';
+import { scratchFolder } from './scratch.ts';
 import { explain, openOn } from './session.ts';
 import {
   compareRuns,
@@ -190,10 +189,10 @@ export async function profileModel(
   feeds: Feeds,
   options: SessionOptions,
 ): Promise<Profile> {
-  const folder = await mkdtemp(join(tmpdir(), 'xform-profile-'));
+  const folder = scratchFolder();
   const host = new Host();
   try {
-    const profilePrefix = join(folder, 'trace');
+    const profilePrefix = join(folder.path, 'trace');
     const { session } = await openOn(host, path, { ...options, profilePrefix });
     const item = { session, feeds: await toWire(feeds) };
     await host.call('time', { items: [item], rounds: PROFILE_WARMUP + PROFILE_RUNS });
@@ -203,6 +202,6 @@ export async function profileModel(
     throw explain(error, 'run', path);
   } finally {
     await host.terminate();
-    await rm(folder, { recursive: true, force: true });
+    folder.remove();
   }
 }

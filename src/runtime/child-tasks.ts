@@ -10,6 +10,8 @@ export interface ProbeTask {
   readonly task: 'probe';
   readonly provider: Provider;
   readonly device: number;
+  /** For files that the trial writes. */
+  readonly folder: string;
   readonly model: Uint8Array;
   readonly feeds: WireFeeds;
   readonly want: readonly string[];

@@ -1,8 +1,6 @@
 // A process of its own: for what may end a process (trying providers) and for what must not be
 // mixed up with another's memory (measuring it). One task, one answer, then it ends.
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadRuntime } from './binding.ts';
 import type {
@@ -22,10 +20,9 @@ function probe(task: ProbeTask): ProbeAnswer {
   const libraries = findLibraries(task.provider, process.env['LD_LIBRARY_PATH']);
   const { backends } = loadRuntime();
   if (!backends.includes(task.provider)) return { backends, libraries, known: false };
-  const folder = mkdtempSync(join(tmpdir(), 'xform-probe-'));
   try {
     const sessions = new Sessions();
-    const profilePrefix = join(folder, 'trace');
+    const profilePrefix = join(task.folder, 'trace');
     const { provider, device, feeds, want } = task;
     const { session } = sessions.open(task.model, {
       provider,
@@ -40,8 +37,6 @@ function probe(task: ProbeTask): ProbeAnswer {
   } catch (error) {
     const failure = error instanceof Error ? error.message : String(error);
     return { backends, libraries, known: true, failure };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
   }
 }
 

@@ -1,11 +1,10 @@
 // A model from memory to onnxruntime: as bytes, or, beyond the 2 GB a message can hold, as a
 // temporary file with its weights beside it.
 
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { allGraphs, type Model } from '../graph/index.ts';
 import { encodeModel, writeModel } from '../onnx/index.ts';
+import { scratchFolder } from './scratch.ts';
 
 /** Room for everything but weights below protobuf's limit of 2^31 - 1 bytes. */
 const MAX_WEIGHT_BYTES = 2 ** 31 - 2 ** 27;
@@ -13,21 +12,21 @@ const MAX_WEIGHT_BYTES = 2 ** 31 - 2 ** 27;
 export interface HandOver {
   readonly source: string | Uint8Array;
   /** To call once the session is open. */
-  release(): Promise<void>;
+  release(): void;
 }
 
 export async function handOver(model: Model): Promise<HandOver> {
   if (weightBytes(model) <= MAX_WEIGHT_BYTES) {
-    return { source: await encodeModel(model), release: async () => {} };
+    return { source: await encodeModel(model), release: () => {} };
   }
-  const folder = await mkdtemp(join(tmpdir(), 'xform-'));
-  const release = () => rm(folder, { recursive: true, force: true });
+  const folder = scratchFolder();
+  const release = () => folder.remove();
   try {
-    const source = join(folder, 'model.onnx');
+    const source = join(folder.path, 'model.onnx');
     await writeModel(model, source, { externalData: true });
     return { source, release };
   } catch (error) {
-    await release();
+    release();
     throw error;
   }
 }

@@ -10,6 +10,7 @@ import { cleanMessage } from './clean-message.ts';
 import { isInstalled, type Library, mend } from './libraries.ts';
 import { CONCRETE_PROVIDERS, type Provider } from './options.ts';
 import { fromWire, toWire } from './protocol.ts';
+import { scratchFolder } from './scratch.ts';
 
 export type ProviderName = Provider | 'auto';
 
@@ -77,17 +78,20 @@ export async function probeAll(): Promise<Probe[]> {
 /** Runs a small model on the provider and looks whether it was really there. */
 export async function probeProvider(provider: Provider, device: number): Promise<Probe> {
   const trial = smallModel();
+  const folder = scratchFolder();
   const { probe, failure } = await runInChild(
     {
       task: 'probe',
       provider,
       device,
+      folder: folder.path,
       model: await encodeModel(trial.model),
       feeds: await toWire(trial.feeds),
       want: ['y'],
     },
     TRIAL_MS,
   );
+  folder.remove();
   if (!probe) {
     const reason = failure ?? 'it gave no answer';
     return { provider, runs: false, reason, problem: 'failed', libraries: [], backends: [] };

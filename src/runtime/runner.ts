@@ -53,7 +53,7 @@ export async function loadModel(
     });
     return new Loaded(session, border, names);
   } finally {
-    await release();
+    release();
   }
 }
 

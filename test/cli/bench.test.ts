@@ -149,6 +149,14 @@ describe('xform bench', () => {
     expect(rate).toBeCloseTo(3000 / latency.p50, 6);
   });
 
+  it('reads a model from standard input', async () => {
+    const input = readFileSync(join(folder, small));
+    const args = ['bench', '-', ...quick, '--provider', 'cpu', '--json'];
+    const { code, stdout } = await xform(args, { cwd: folder, input });
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout).metrics.latency_ms.runs).toBe(12);
+  });
+
   it.each([
     [['nowhere.onnx'], 3, /nowhere\.onnx/],
     [[fixed, '--batch', '2'], 2, /no open batch dimension/],

@@ -4,6 +4,7 @@ import { inputSpecs } from '../../src/data/inputs.ts';
 import { noise } from '../../src/data/noise.ts';
 import { attr, Builder, Graph, Model, symbol, tensorType } from '../../src/graph/index.ts';
 import { compareLayers } from '../../src/runtime/layers.ts';
+import type { SessionOptions } from '../../src/runtime/options.ts';
 import { verifyModels } from '../../src/runtime/verify.ts';
 import type { DType } from '../../src/tensor/dtype.ts';
 import { floatsToHalves } from '../../src/tensor/float16.ts';
@@ -143,6 +144,41 @@ describe('verifyModels', () => {
       const result = await run(compare(dtype, 1));
       expect(result.outputs[0]?.comparison).toMatchObject({ equal: false, maxAbs: 1 });
     }
+  });
+
+  // By default onnxruntime computes this MatMul in 8 bits: 5.0079 where 5 is right.
+  it.each(['basic', 'all'] as const)('sees quantised weights as written (%s)', async (level) => {
+    const build = (isQuantised: boolean) => {
+      const graph = new Graph('weights');
+      const g = new Builder(graph);
+      const x = g.input('x', tensorType('float32', [1, 32]));
+      const random = new Random(3);
+      const codes = Int8Array.from({ length: 32 * 8 }, () => random.integer(255) - 127);
+      const scale = Tensor.of('float32', [1, 8], new Float32Array(8).fill(1 / 64));
+      const w = isQuantised
+        ? g.op(
+            'DequantizeLinear',
+            [g.constant('q', Tensor.of('int8', [32, 8], codes)), g.constant('s', scale)],
+            { axis: 0, block_size: 32 },
+          )
+        : g.constant(
+            'w',
+            Tensor.of(
+              'float32',
+              [32, 8],
+              Float32Array.from(codes, (c) => c / 64),
+            ),
+          );
+      const y = g.output(g.op('MatMul', [x, w]), 'y');
+      y.type = tensorType('float32', [1, 8]);
+      return new Model(graph, new Map([['', 21]]), 10);
+    };
+    const a = build(false);
+    const tolerance = { rtol: 1e-5, atol: 1e-5 };
+    const run = (session: SessionOptions) =>
+      verifyModels(a, build(true), batches(a, 4, 1), { tolerance, session });
+    expect(await run({ optimization: level, exact: true })).toMatchObject({ equal: true });
+    expect((await run({ optimization: level })).equal).toBe(level === 'basic');
   });
 
   it('takes NaN for NaN, but says so', async () => {
