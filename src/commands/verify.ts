@@ -11,6 +11,7 @@ import {
 } from '../cli/verify-report.ts';
 import { inputSpecs, unfeedableInputs } from '../data/inputs.ts';
 import { openDataset } from '../data/open.ts';
+import { usageProblem } from '../errors/usage.ts';
 import { cannotFeed, modelsDiffer } from '../errors/verify.ts';
 import type { Outcome } from '../report/report.ts';
 import { compareLayers } from '../runtime/layers.ts';
@@ -54,6 +55,7 @@ export default class Verify extends BaseCommand<typeof Verify> {
       atol: parseAmount('atol', flags.atol),
     };
     const dataOptions = dataOptionsFrom(flags);
+    if (a === '-' && b === '-') throw usageProblem('only one of the models can be standard input');
     const expected = readInput(a);
     const actual = readInput(b);
     setSizes(expected, this.sizes);

@@ -178,7 +178,6 @@ describe('verifyModels', () => {
     const run = (session: SessionOptions) =>
       verifyModels(a, build(true), batches(a, 4, 1), { tolerance, session });
     expect(await run({ optimization: level, exact: true })).toMatchObject({ equal: true });
-    expect((await run({ optimization: level })).equal).toBe(level === 'basic');
   });
 
   it('takes NaN for NaN, but says so', async () => {
