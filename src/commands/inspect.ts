@@ -185,5 +185,11 @@ function problemBlock(problems: readonly Problem[], sparsity: Sparsity | undefin
   for (const name of sparsity?.notFinite ?? [])
     all.push(`initializer "${name}" holds NaN or infinity`);
   if (all.length === 0) return [{ text: 'No problems found.' }];
-  return [{ title: 'Problems', columns: [{ name: '' }], rows: all.map((text) => [text]) }];
+  return [
+    {
+      title: 'Problems',
+      columns: [{ name: 'what to know before shipping' }],
+      rows: all.map((text) => [text]),
+    },
+  ];
 }
