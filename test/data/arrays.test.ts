@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
@@ -188,6 +188,23 @@ describe('npy', () => {
     }
     const [batch] = await batchesOf(await open(gray, any));
     expect(batch?.feeds.get('x')?.shape).toEqual([2, 1, 2, 3]);
+  });
+
+  it('reads single rows of a file larger than memory would like', async () => {
+    // 3 GB, all of it a hole but the header and the last element.
+    const rows = 3_000_000;
+    const header = npyBytes('<f4', [rows, 250], new Uint8Array());
+    const path = join(folder, 'large.npy');
+    const file = openSync(path, 'w');
+    writeSync(file, header, 0, header.length, 0);
+    writeSync(file, new Uint8Array(f32(7).buffer), 0, 4, header.length + (rows * 250 - 1) * 4);
+    closeSync(file);
+    const before = process.memoryUsage().rss;
+    const options = { seed: 0, split: 0.5, part: 'rest' as const, limit: 4 };
+    const dataset = await npy.open({ path, inputs: [spec('x', 'float32', N, 250)], options });
+    expect(await fed(dataset)).toEqual(new Array(1000).fill(0));
+    expect(process.memoryUsage().rss - before).toBeLessThan(1e9);
+    rmSync(path);
   });
 
   it('casts numbers, and refuses casts that lose something', async () => {
