@@ -24,10 +24,10 @@ export class InferContext {
   readonly node: Node;
   /** Version of the node's domain. */
   readonly opset: number;
-  /** Infers a body (If, Loop, Scan) whose inputs have been given types. */
-  readonly inferGraph: (graph: Graph) => void;
+  /** Infers a body (If, Loop, Scan) whose inputs have been given types; a trial reports nothing. */
+  readonly inferGraph: (graph: Graph, trial?: boolean) => void;
 
-  constructor(node: Node, opset: number, inferGraph: (graph: Graph) => void) {
+  constructor(node: Node, opset: number, inferGraph: (graph: Graph, trial?: boolean) => void) {
     this.node = node;
     this.opset = opset;
     this.inferGraph = inferGraph;

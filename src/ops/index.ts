@@ -1,6 +1,25 @@
 // Imports every family, so that `lookup` knows all operators.
 
+import './attention.ts';
+import './contrib.ts';
+import './contrib-attention.ts';
+import './contrib-norm.ts';
+import './contrib-quant.ts';
+import './control.ts';
+import './conv.ts';
 import './elementwise.ts';
+import './image.ts';
+import './legacy.ts';
+import './loss.ts';
+import './ml.ts';
+import './norm.ts';
+import './pool.ts';
+import './quant.ts';
+import './random.ts';
+import './resize.ts';
+import './rnn.ts';
+import './sequence.ts';
+import './signal.ts';
 
 export { constantData, type InferContext, knownElements } from './context.ts';
 export { bindAttributes, contextOf, inferNode, inferTypes } from './infer.ts';

@@ -51,7 +51,11 @@ class Inference {
   context(node: Node): InferContext {
     const opset =
       this.#calls.at(-1)?.opsets.get(node.domain) ?? this.#model.opsets.get(node.domain);
-    return new InferContext(node, opset ?? 1, (graph) => this.graph(graph));
+    return new InferContext(node, opset ?? 1, (graph, trial = false) => {
+      const found = this.problems.length;
+      this.graph(graph);
+      if (trial) this.problems.length = found;
+    });
   }
 
   node(node: Node): void {

@@ -26,6 +26,10 @@ export interface OpSpec {
   cost?(c: InferContext): Dim | undefined;
   /** False for operators that draw random numbers or have state: never folded, never merged. */
   readonly pure?: boolean;
+  /** How often its bodies run; of several bodies one runs each time. Absent: once. */
+  runs?(c: InferContext): Dim | undefined;
+  /** Inputs that hold running statistics: stored like weights, but never trained. */
+  readonly statistics?: readonly number[];
 }
 
 const specs = new Map<string, OpSpec>();
