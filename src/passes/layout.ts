@@ -5,6 +5,7 @@ import { type Attr, attr, type Node, type Value } from '../graph/index.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { transposeTensor } from '../tensor/transpose.ts';
 import { constant, intsOf } from './match.ts';
+import { carryReshape } from './reshape-layout.ts';
 
 export type Perm = readonly number[];
 
@@ -229,6 +230,23 @@ const gather: Rule = (node, perm) => {
 /** Statistics per channel: the channels must stay axis 1. */
 const perChannel: Rule = (_, perm) => (perm[1] === 1 ? { data: [0], ...NOTHING } : undefined);
 
+const reshape: Rule = (node, perm) => {
+  const found = carryReshape(node, perm);
+  if (!found) return undefined;
+  const constants = new Map([[1, found.target]]);
+  return { data: [0], constants, attrs: NOTHING.attrs, perm: found.perm };
+};
+
+/** Works on the last axis of its first input, which must stay the last. */
+const lastAxis: Rule = (node, perm) => {
+  const last = perm.length - 1;
+  if (perm[last] !== last || node.outputs.length > 1) return undefined;
+  if (node.op === 'MatMul')
+    return node.input(1)?.shape?.length === 2 ? unary(node, perm, 0) : undefined;
+  const axis = node.int('axis', -1);
+  return axis === -1 || axis === last ? unary(node, perm, 0) : undefined;
+};
+
 const RULES = new Map<string, Rule>([
   ...[...UNARY].map((op): [string, Rule] => [op, unary]),
   ...[...BROADCASTING].map((op): [string, Rule] => [op, broadcasting]),
@@ -243,6 +261,10 @@ const RULES = new Map<string, Rule>([
   ['Slice', slice],
   ['Pad', pad],
   ['Gather', gather],
+  ['Reshape', reshape],
+  ['MatMul', lastAxis],
+  ['LayerNormalization', lastAxis],
+  ['RMSNormalization', lastAxis],
   ['BatchNormalization', perChannel],
   ['InstanceNormalization', perChannel],
 ]);
