@@ -5,6 +5,7 @@ import {
   add,
   type Dim,
   divideExactly,
+  max,
   mul,
   product,
   type Shape,
@@ -155,7 +156,7 @@ function groupKeys(c: InferContext, fresh: Dim): Dim {
   const past = c.has(3) ? c.shape(3)?.[2] : 0;
   const total = c.known(6)?.[0];
   if (total === undefined) return past === 0 ? fresh : unknownDim();
-  return typeof past === 'number' && typeof total === 'number' ? Math.max(past, total) : total;
+  return past === undefined ? unknownDim() : max(past, total);
 }
 
 define(
