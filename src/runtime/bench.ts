@@ -7,7 +7,7 @@ import type { Feeds } from '../tensor/feeds.ts';
 import { runInChild, type UsageAnswer } from './child-tasks.ts';
 import { defaultThreads } from './cores.ts';
 import { Host } from './host.ts';
-import { type TimingPlan, timeInTurn } from './measure.ts';
+import { type Timing, type TimingPlan, timeInTurn } from './measure.ts';
 import type { Provider, SessionOptions } from './options.ts';
 import { type Profile, readTrace } from './profile.ts';
 import { toWire } from './protocol.ts';
@@ -54,8 +54,10 @@ export interface Point {
   readonly flops: number | undefined;
   readonly warmupRuns: number;
   /** Against the first model; absent for itself. */
-  readonly comparison?: Ratio & { readonly verdict: Verdict };
+  readonly comparison?: Comparison;
 }
+
+export type Comparison = Ratio & { readonly verdict: Verdict };
 
 export interface BenchResult {
   readonly name: string;
@@ -124,12 +126,14 @@ async function measurePoint(
     },
   }));
   const timings = await timeInTurn(contenders, plan);
-  const reference = timings[0]?.samples ?? [];
+  const [reference] = timings;
   return models.map((model, i) => {
-    const { samples = [], warmupRuns = 0 } = timings[i] ?? {};
+    const timing = timings[i];
+    const { samples = [], warmupRuns = 0 } = timing ?? {};
     const latency = describe(samples, plan.seed);
     const macs = model.macs(batch);
-    const ratio = i > 0 ? compareRuns(reference, samples, plan.seed) : undefined;
+    const comparison =
+      i > 0 && reference && timing ? compare(reference, timing, plan.seed) : undefined;
     return {
       batch,
       threads,
@@ -137,15 +141,25 @@ async function measurePoint(
       throughput: ((fed[i]?.samples ?? batch) * 1000) / latency.p50,
       flops: macs === undefined ? undefined : (2 * macs * 1000) / latency.p50,
       warmupRuns,
-      ...(ratio ? { comparison: { ...ratio, verdict: verdictOf(ratio) } } : {}),
+      ...(comparison ? { comparison } : {}),
     };
   });
 }
 
-/** A difference counts when chance does not explain it and it is more than clocks and caches do. */
-function verdictOf({ low, high }: Ratio): Verdict {
-  if (high < 1 - RESOLUTION) return 'faster';
-  return low > 1 + RESOLUTION ? 'slower' : 'no difference seen';
+/**
+ * A difference counts when chance does not explain it, when it is more than clocks and caches do, and
+ * when every round of fresh sessions saw it.
+ */
+function compare(reference: Timing, timing: Timing, seed: number): Comparison {
+  const ratio = compareRuns(reference.samples, timing.samples, seed);
+  const rounds = timing.rounds.map((start, i) => {
+    const end = timing.rounds[i + 1];
+    return median(timing.samples.slice(start, end)) / median(reference.samples.slice(start, end));
+  });
+  const sides = rounds.filter((value) => Number.isFinite(value));
+  const faster = ratio.high < 1 - RESOLUTION && sides.every((value) => value < 1);
+  const slower = ratio.low > 1 + RESOLUTION && sides.every((value) => value > 1);
+  return { ...ratio, verdict: faster ? 'faster' : slower ? 'slower' : 'no difference seen' };
 }
 
 /** Sessions of one and the same model were seen to differ by this much. */

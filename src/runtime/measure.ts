@@ -26,6 +26,8 @@ export interface TimingPlan {
 export interface Timing {
   /** Milliseconds of each run, in order; position i of all models was measured together. */
   readonly samples: readonly number[];
+  /** Where each round of fresh sessions begins among the samples. */
+  readonly rounds: readonly number[];
   /** Milliseconds of each session's creation. */
   readonly loads: readonly number[];
   /** Runs before it counted, over all rounds. */
@@ -56,6 +58,7 @@ export async function timeInTurn(
 ): Promise<Timing[]> {
   const timings = contenders.map(() => ({
     samples: [] as number[],
+    rounds: [] as number[],
     loads: [] as number[],
     warmupRuns: 0,
   }));
@@ -75,6 +78,7 @@ export async function timeInTurn(
 
 interface Growing {
   readonly samples: number[];
+  readonly rounds: number[];
   readonly loads: number[];
   warmupRuns: number;
 }
@@ -105,6 +109,7 @@ async function oneRound(
   // The rounds share the runs; the first ones take what does not divide.
   const share = Math.floor(total / rounds) + (round < total % rounds ? 1 : 0);
   const slice = Math.max(1, Math.floor(SLICE_MS / Math.max(roundMs, 0.001)));
+  for (const { rounds: starts, samples } of timings) starts.push(samples.length);
   for (let done = 0; done < share; done += slice) {
     const durations = await host.call('time', { items, rounds: Math.min(slice, share - done) });
     durations.forEach((list, i) => void timings[i]?.samples.push(...list));
