@@ -108,9 +108,6 @@ function macsAt(
   const { inputs } = assumeSizes(specs, { batch, sizes: input.sizes });
   const shapes = new Map(inputs.map(({ name, dtype, shape }) => [name, tensorType(dtype, shape)]));
   for (const value of sized.graph.inputs) value.type = shapes.get(value.name) ?? value.type;
-  for (const node of sized.graph.nodes) {
-    for (const value of node.outputs) if (value.dtype) value.type = tensorType(value.dtype);
-  }
   inferTypes(sized);
   const { macs } = modelCost(sized);
   return typeof macs === 'number' && macs > 0 ? macs : undefined;

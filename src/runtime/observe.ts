@@ -89,10 +89,6 @@ function valueBytes(model: Model, feeds: Feeds | undefined): Map<string, number>
     const fed = feeds?.get(input.name);
     if (fed) input.type = tensorType(fed.dtype, fed.shape);
   }
-  // What the file declares is symbolic, and would stand in the way of what the feeds tell.
-  for (const node of sized.graph.nodes) {
-    for (const output of node.outputs) if (output.dtype) output.type = tensorType(output.dtype);
-  }
   inferTypes(sized);
   const sizes = new Map<string, number>();
   for (const node of sized.graph.nodes) {
