@@ -247,9 +247,9 @@ function mergeOf(node: Node): Pick<Attention, 'moved' | 'merge'> {
   if (!move) return { moved: undefined, merge: undefined };
   const after = onlyReader(move.node.output);
   const merge = after && producer(after.output, 'Reshape');
-  // A zero in the shape would copy a size from another rank.
+  // A zero in the shape copies a size: that of B and S is the same in [B, S, H Dv].
   const shape = merge?.input(1);
   const target = shape && knownElements(shape);
-  const isPlain = merge && after === merge && target?.every((dim) => dim !== 0);
+  const isPlain = merge && after === merge && target?.every((dim, i) => dim !== 0 || i < 2);
   return { moved: move.node.output, merge: isPlain ? merge : undefined };
 }

@@ -13,6 +13,7 @@ import fuseLayerNorm from './optimize/fuse-layer-norm.ts';
 import fuseMatmul from './optimize/fuse-matmul.ts';
 import fuseMish from './optimize/fuse-mish.ts';
 import fusePad from './optimize/fuse-pad.ts';
+import fuseParallelMatmul from './optimize/fuse-parallel-matmul.ts';
 import fuseRmsNorm from './optimize/fuse-rms-norm.ts';
 import fuseScale from './optimize/fuse-scale.ts';
 import fuseSilu from './optimize/fuse-silu.ts';
@@ -41,6 +42,7 @@ export const passes: readonly Pass[] = [
   fuseSilu,
   fuseScale,
   convertReduceMean,
+  fuseParallelMatmul,
   moveTranspose,
   moveReshape,
   fuseBiasGelu,

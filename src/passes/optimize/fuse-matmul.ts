@@ -1,12 +1,11 @@
 // A product of stacks of matrices with its transposed operands and a constant factor, in one node:
 // com.microsoft.FusedMatMul. In two dimensions the standard Gemm does it (`fuse-gemm`).
 
-import { attr, type Node, type Value } from '../../graph/index.ts';
+import { type Attrs, attr, type Node, type Value } from '../../graph/index.ts';
 import { permOf } from '../layout.ts';
 import {
   constant,
   fuse,
-  isOutput,
   isSingleOrHalf,
   onlyReader,
   producer,
@@ -21,27 +20,32 @@ export default rewrite({
   level: 'extended',
   on: ['MatMul', 'Mul', 'Div'],
   apply(node, context) {
-    const product = node.op === 'MatMul' ? node : matmulBefore(node);
-    if (!product) return undefined;
-    const [a, b] = product.inputs;
-    const rank = product.output.shape?.length;
+    if (node.op !== 'MatMul') return factor(node, context);
+    const [a, b] = node.inputs;
+    const rank = node.output.shape?.length;
     if (!a || !b || rank === undefined || rank < 3 || !isSingleOrHalf(a)) return undefined;
     const [left, transA] = untransposed(a);
     const [right, transB] = untransposed(b);
-    const factor = node === product ? 1 : (withScalar(node.output, node.op)?.scalar ?? 1);
-    if (!transA && !transB && node === product) return undefined;
-    // A constant factor belongs into a constant weight: `fuse-scale`.
-    if (node !== product && (constant(a) || constant(b))) return undefined;
-    return write(node, product, [left, right], { transA, transB }, factor, context);
+    if (!transA && !transB) return undefined;
+    const attrs = { transA: transA ? 1 : undefined, transB: transB ? 1 : undefined };
+    return write(node, node, [left, right], attrs, context);
   },
 });
 
-function matmulBefore(node: Node): Node | undefined {
+/** A factor after a product of computed operands; that of a constant one belongs to `fuse-scale`. */
+function factor(node: Node, context: RewriteContext): boolean | undefined {
   const scaled = withScalar(node.output, node.op);
-  const product = producer(scaled?.x, 'MatMul');
-  return product && !isOutput(product.output) && onlyReader(product.output) === node
-    ? product
-    : undefined;
+  const product = scaled?.x.producer;
+  if (!scaled || !product || onlyReader(scaled.x) !== node) return undefined;
+  const isPlain = product.domain === '' && product.op === 'MatMul';
+  const isFused = product.domain === 'com.microsoft' && product.op === 'FusedMatMul';
+  const [a, b] = product.inputs;
+  const rank = product.output.shape?.length ?? 0;
+  if ((!isPlain && !isFused) || !a || !b || rank < 3 || !isSingleOrHalf(a)) return undefined;
+  if (constant(a) || constant(b)) return undefined;
+  const times = node.op === 'Div' ? 1 / scaled.scalar : scaled.scalar;
+  const alpha = attr.float(product.float('alpha', 1) * times);
+  return write(node, product, [a, b], { ...Object.fromEntries(product.attrs), alpha }, context);
 }
 
 /** What a swap of the last two axes was made from. */
@@ -62,24 +66,15 @@ function write(
   node: Node,
   product: Node,
   inputs: Value[],
-  { transA, transB }: { transA: boolean; transB: boolean },
-  factor: number,
+  attrs: Attrs,
   context: RewriteContext,
 ): boolean {
   const { g, graph, model } = context;
   importDomain(model, graph, 'com.microsoft', 1);
-  const attrs = {
-    alpha: attr.float(node.op === 'Div' ? 1 / factor : factor),
-    transA: transA ? 1 : undefined,
-    transB: transB ? 1 : undefined,
-  };
   const options = { domain: 'com.microsoft', name: product.name || undefined };
   const by = g.op('FusedMatMul', inputs, attrs, options);
-  const feeders = product.inputs.flatMap((v) => v?.producer ?? []);
+  const feeders = product.inputs.flatMap((value) => producer(value, 'Transpose') ?? []);
   if (!fuse(context, [node, product], node.output, by)) return false;
-  removeDead(
-    graph,
-    feeders.filter((feeder) => feeder.op === 'Transpose'),
-  );
+  removeDead(graph, feeders);
   return true;
 }
