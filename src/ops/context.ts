@@ -12,7 +12,7 @@ import {
   type Value,
 } from '../graph/index.ts';
 import { type DType, isInteger } from '../tensor/dtype.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import { Tensor } from '../tensor/tensor.ts';
 
 /** Elements beyond this are never tracked: shapes and axes are short. */
 const MAX_KNOWN_ELEMENTS = 1024;
@@ -106,8 +106,20 @@ export function constantData(value: Value): Tensor | undefined {
   }
   const { producer } = value;
   return producer?.op === 'Constant' && producer.domain === ''
-    ? producer.tensor('value')
+    ? attributeData(producer)
     : undefined;
+}
+
+/** What a Constant node holds, in whichever of its attributes; strings are left out. */
+function attributeData(node: Node): Tensor | undefined {
+  const data = node.tensor('value');
+  if (data) return data;
+  const [int, float] = [node.int('value_int'), node.float('value_float')];
+  if (int !== undefined) return Tensor.scalar('int64', int);
+  if (float !== undefined) return Tensor.scalar('float32', float);
+  const [ints, floats] = [node.ints('value_ints'), node.floats('value_floats')];
+  if (ints) return Tensor.int64(ints);
+  return floats && Tensor.of('float32', [floats.length], floats);
 }
 
 /** The elements of a small integer value where they are known, as dimensions. */

@@ -1,0 +1,71 @@
+// Indexing: Gather*, Scatter*, OneHot, NonZero, NonMaxSuppression.
+
+import { type Dim, type Shape, unknownDim } from '../graph/index.ts';
+import type { InferContext } from './context.ts';
+import { sameAs } from './elementwise.ts';
+import { define, type Inferred, type OpSpec, tensor } from './op.ts';
+
+function gather(c: InferContext): Inferred {
+  const [data, indices] = [c.shape(0), c.shape(1)];
+  if (!data || !indices) return tensor(c.dtype(0), undefined);
+  const axis = c.axis(c.node.int('axis', 0), data.length);
+  const shape = [...data.slice(0, axis), ...indices, ...data.slice(axis + 1)];
+  return tensor(c.dtype(0), shape, gatherKnown(c));
+}
+
+function gatherKnown(c: InferContext): readonly Dim[] | undefined {
+  const known = c.rank(0) === 1 ? c.known(0) : undefined;
+  const picks = c.knownNumbers(1);
+  if (!known || !picks) return undefined;
+  const found = picks.map((i) => known[i < 0 ? i + known.length : i]);
+  return found.every((dim) => dim !== undefined) ? (found as Dim[]) : undefined;
+}
+
+/** [..batch, ..index axes, ..the rest that an index tuple leaves open]. */
+function gatherNd(c: InferContext): Shape | undefined {
+  const [data, indices] = [c.shape(0), c.shape(1)];
+  const tuple = indices?.at(-1);
+  if (!data || !indices || typeof tuple !== 'number') return undefined;
+  const batch = c.node.int('batch_dims', 0);
+  if (batch + tuple > data.length) {
+    c.fail(`GatherND indexes ${tuple} axes after ${batch} batch axes of [${data.join(', ')}]`);
+  }
+  return [...indices.slice(0, -1), ...data.slice(batch + tuple)];
+}
+
+function oneHot(c: InferContext): Inferred {
+  const indices = c.shape(0);
+  const depth = c.known(1)?.[0] ?? floatDepth(c) ?? unknownDim();
+  if (!indices) return tensor(c.dtype(2), undefined);
+  const axis = c.axis(c.node.int('axis', -1), indices.length + 1);
+  return tensor(c.dtype(2), [...indices.slice(0, axis), depth, ...indices.slice(axis)]);
+}
+
+/** The depth may be a float. */
+function floatDepth(c: InferContext): number | undefined {
+  const data = c.constant(1);
+  return data?.dtype === 'float32' || data?.dtype === 'float64' ? data.numbers()[0] : undefined;
+}
+
+/** The result has the shape of the data, whatever is written into it. */
+function scatter(op: string): OpSpec {
+  return { op, infer: (c) => [sameAs(c, 0)], cost: () => 0 };
+}
+
+define(
+  { op: 'Gather', infer: (c) => [gather(c)], cost: () => 0 },
+  { op: 'GatherElements', infer: (c) => [tensor(c.dtype(0), c.shape(1))], cost: () => 0 },
+  { op: 'GatherND', infer: (c) => [tensor(c.dtype(0), gatherNd(c))], cost: () => 0 },
+  ...['Scatter', 'ScatterElements', 'ScatterND', 'TensorScatter'].map(scatter),
+  { op: 'OneHot', infer: (c) => [oneHot(c)], cost: () => 0 },
+  {
+    op: 'NonZero',
+    infer: (c) => [
+      tensor('int64', [
+        c.rank(0) === undefined ? unknownDim() : Math.max(1, c.rank(0) ?? 1),
+        unknownDim(),
+      ]),
+    ],
+  },
+  { op: 'NonMaxSuppression', infer: () => [tensor('int64', [unknownDim(), 3])] },
+);

@@ -1,0 +1,102 @@
+// Operators that make tensors or change their element type: Constant, Range, Cast, EyeLike …
+
+import { ceilDiv, type Dim, max, sub, unknownDim } from '../graph/index.ts';
+import { type DType, dtypeOf, isInteger } from '../tensor/dtype.ts';
+import { constantData, type InferContext } from './context.ts';
+import { define, type Inferred, tensor } from './op.ts';
+
+/** Longer ones are data, not shapes. */
+const MAX_KNOWN = 1024;
+
+function constant(c: InferContext): Inferred {
+  const { node } = c;
+  const data = constantData(node.output);
+  if (data)
+    return tensor(
+      data.dtype,
+      data.shape,
+      integersOf(data.dtype, data.shape, () => data.numbers()),
+    );
+  const strings = node.strings('value_strings');
+  if (strings) return tensor('string', [strings.length]);
+  if (node.string('value_string') !== undefined) return tensor('string', []);
+  return { type: undefined };
+}
+
+function integersOf(dtype: DType, shape: readonly number[], read: () => number[]) {
+  const small = shape.length === 0 || (shape.length === 1 && (shape[0] ?? 0) <= MAX_KNOWN);
+  return small && (isInteger(dtype) || dtype === 'bool') ? read() : undefined;
+}
+
+function constantOfShape(c: InferContext): Inferred {
+  const value = c.node.tensor('value');
+  const rank = c.shape(0)?.[0];
+  const shape =
+    c.known(0) ?? (typeof rank === 'number' ? Array.from({ length: rank }, unknownDim) : undefined);
+  const [length] = shape ?? [];
+  const short = shape?.length === 1 && typeof length === 'number' && length <= MAX_KNOWN;
+  const known =
+    short && value && isInteger(value.dtype)
+      ? new Array<Dim>(length as number).fill(value.numbers()[0] ?? 0)
+      : undefined;
+  return tensor(value?.dtype ?? 'float32', shape, known);
+}
+
+/** The one element of an input: an integer, a size, or a constant float. */
+function scalar(c: InferContext, index: number): Dim | undefined {
+  const [known] = c.known(index) ?? [];
+  if (known !== undefined) return known;
+  const data = c.constant(index);
+  const float = data?.dtype === 'float32' || data?.dtype === 'float64';
+  return float && data.size === 1 ? data.numbers()[0] : undefined;
+}
+
+/** ceil((limit - start) / delta) elements. */
+function range(c: InferContext): Inferred {
+  const [start, limit, delta] = [scalar(c, 0), scalar(c, 1), scalar(c, 2)];
+  if (start === undefined || limit === undefined || typeof delta !== 'number' || delta === 0) {
+    return tensor(c.dtype(0), [unknownDim()]);
+  }
+  const span = delta > 0 ? sub(limit, start) : sub(start, limit);
+  const length = max(ceilDiv(span, Math.abs(delta)), 0);
+  const whole = Number.isInteger(start) && Number.isInteger(delta);
+  const known =
+    whole && typeof start === 'number' && typeof length === 'number' && length <= MAX_KNOWN
+      ? Array.from({ length }, (_, i) => start + i * delta)
+      : undefined;
+  return tensor(c.dtype(0), [length], known);
+}
+
+/** `to` was a name until opset 5. */
+function castTarget(c: InferContext): DType | undefined {
+  const code = c.node.int('to');
+  if (code !== undefined) return dtypeOf(code);
+  const old: Record<string, DType> = { FLOAT: 'float32', DOUBLE: 'float64' };
+  const name = c.node.string('to', '').toUpperCase();
+  return old[name] ?? (name ? (name.toLowerCase() as DType) : undefined);
+}
+
+function cast(c: InferContext, target: DType | undefined): Inferred {
+  const from = c.dtype(0);
+  const whole = (dtype: DType | undefined) => dtype !== undefined && isInteger(dtype);
+  // Sizes survive a detour through floats: exporters divide shapes that way.
+  const keeps = whole(target) || target === 'float32' || target === 'float64';
+  const known =
+    keeps && (whole(from) || from === 'bool' || c.node.inputs[0]?.known) ? c.known(0) : undefined;
+  return tensor(target, c.shape(0), target === 'bool' ? undefined : known);
+}
+
+function likeDtype(c: InferContext): DType | undefined {
+  const code = c.node.int('dtype');
+  return code === undefined ? c.dtype(0) : dtypeOf(code);
+}
+
+define(
+  { op: 'Constant', infer: (c) => [constant(c)], cost: () => 0 },
+  { op: 'ConstantOfShape', infer: (c) => [constantOfShape(c)], cost: () => 0 },
+  { op: 'Range', infer: (c) => [range(c)], cost: () => 0 },
+  { op: 'Cast', infer: (c) => [cast(c, castTarget(c))] },
+  { op: 'CastLike', infer: (c) => [cast(c, c.dtype(1))] },
+  { op: 'BitCast', infer: (c) => [tensor(castTarget(c), c.shape(0))] },
+  { op: 'EyeLike', infer: (c) => [tensor(likeDtype(c), c.shape(0))], cost: () => 0 },
+);

@@ -1,0 +1,98 @@
+// Reductions along axes: Reduce*, ArgMax, ArgMin, TopK, and running sums.
+
+import { add, type Dim, max, min, mul, product, type Shape, unknownDim } from '../graph/index.ts';
+import type { InferContext } from './context.ts';
+import { define, type OpSpec, tensor } from './op.ts';
+
+/** The axes of a reduction: an attribute, or input 1 since 13 (ReduceSum) and 18 (the others). */
+function reductionAxes(c: InferContext): readonly number[] | 'all' | 'none' | 'unknown' {
+  const attribute = c.node.ints('axes');
+  if (attribute) return attribute.length > 0 ? attribute : 'all';
+  if (!c.has(1)) return c.node.int('noop_with_empty_axes', 0) ? 'none' : 'all';
+  const given = c.shape(1)?.[0] === 0 ? [] : c.knownNumbers(1);
+  if (!given) return 'unknown';
+  if (given.length > 0) return given;
+  return c.node.int('noop_with_empty_axes', 0) ? 'none' : 'all';
+}
+
+function reducedShape(c: InferContext): Shape | undefined {
+  const shape = c.shape(0);
+  const axes = reductionAxes(c);
+  const keep = c.node.int('keepdims', 1) !== 0;
+  if (axes === 'none' || !shape) return shape;
+  if (axes === 'all') return keep ? shape.map(() => 1) : [];
+  if (axes === 'unknown') return unknownAxes(c, shape, keep);
+  const cut = new Set(axes.map((axis) => c.axis(axis, shape.length)));
+  return keep ? shape.map((dim, i) => (cut.has(i) ? 1 : dim)) : shape.filter((_, i) => !cut.has(i));
+}
+
+/** The rank may be known even where the axes are not: from how many there are. */
+function unknownAxes(c: InferContext, shape: Shape, keep: boolean): Shape | undefined {
+  if (keep) return shape.map(unknownDim);
+  const count = c.shape(1)?.[0];
+  if (typeof count !== 'number') return undefined;
+  return Array.from({ length: shape.length - count }, unknownDim);
+}
+
+const FOLDS: Readonly<Record<string, (dims: readonly Dim[]) => Dim>> = {
+  ReduceProd: (dims) => dims.reduce(mul, 1),
+  ReduceSum: (dims) => dims.reduce(add, 0),
+  ReduceMax: (dims) => dims.reduce(max),
+  ReduceMin: (dims) => dims.reduce(min),
+};
+
+function reduction(op: string): OpSpec {
+  const fold = FOLDS[op];
+  return {
+    op,
+    infer: (c) => {
+      const dims = fold && c.rank(0) === 1 && reductionAxes(c) !== 'none' ? c.known(0) : undefined;
+      const known = dims && dims.length > 0 && fold ? [fold(dims)] : undefined;
+      return [tensor(c.dtype(0), reducedShape(c), known)];
+    },
+    cost: (c) => c.shape(0) && product(c.shape(0) as Shape),
+  };
+}
+
+function argReduction(op: string): OpSpec {
+  return {
+    op,
+    infer: (c) => {
+      const shape = c.shape(0);
+      if (!shape) return [tensor('int64', undefined)];
+      const axis = c.axis(c.node.int('axis', 0), shape.length);
+      const keep = c.node.int('keepdims', 1) !== 0;
+      const result = keep
+        ? shape.map((d, i) => (i === axis ? 1 : d))
+        : shape.filter((_, i) => i !== axis);
+      return [tensor('int64', result)];
+    },
+    cost: (c) => c.shape(0) && product(c.shape(0) as Shape),
+  };
+}
+
+function topK(c: InferContext): Shape | undefined {
+  const shape = c.shape(0);
+  if (!shape) return undefined;
+  const axis = c.axis(c.node.int('axis', -1), shape.length);
+  const k = c.node.int('k') ?? c.known(1)?.[0] ?? unknownDim();
+  return shape.map((dim, i) => (i === axis ? k : dim));
+}
+
+define(
+  ...[
+    'ReduceL1',
+    'ReduceL2',
+    'ReduceLogSum',
+    'ReduceLogSumExp',
+    'ReduceMax',
+    'ReduceMean',
+    'ReduceMin',
+    'ReduceProd',
+    'ReduceSum',
+    'ReduceSumSquare',
+  ].map(reduction),
+  argReduction('ArgMax'),
+  argReduction('ArgMin'),
+  { op: 'TopK', infer: (c) => [tensor(c.dtype(0), topK(c)), tensor('int64', topK(c))] },
+);

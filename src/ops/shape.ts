@@ -1,0 +1,246 @@
+// Operators that change the shape and keep the elements: Reshape, Flatten, Squeeze, Unsqueeze,
+// Transpose, Expand, Tile, DepthToSpace …, and those that look at shapes.
+
+import {
+  type Dim,
+  divideExactly,
+  floorDiv,
+  mul,
+  product,
+  type Shape,
+  sameDim,
+  unknownDim,
+} from '../graph/index.ts';
+import type { InferContext } from './context.ts';
+import { broadcast, sameAs } from './elementwise.ts';
+import { define, tensor } from './op.ts';
+
+/** The target of a Reshape: 0 copies (unless allowzero), -1 takes what is left. */
+function reshaped(c: InferContext): Shape | undefined {
+  const shape = c.shape(0);
+  const target = c.node.ints('shape') ?? c.known(1);
+  if (!target) {
+    const rank = c.shape(1)?.[0];
+    return typeof rank === 'number' ? Array.from({ length: rank }, unknownDim) : undefined;
+  }
+  const copyZero = c.node.int('allowzero', 0) === 0;
+  const dims = target.map((dim, i): Dim => {
+    if (dim !== 0 || !copyZero) return dim;
+    if (shape && i >= shape.length)
+      c.fail(`Reshape copies axis ${i}, but its input is [${shape.join(', ')}]`);
+    return shape?.[i] ?? unknownDim();
+  });
+  const open = dims.indexOf(-1);
+  if (open < 0) {
+    checkSize(c, shape, dims);
+    return dims;
+  }
+  const given = dims.filter((_, i) => i !== open);
+  return dims.map((dim, i) => (i === open ? rest(c, shape, given) : dim));
+}
+
+/** The size that -1 stands for. */
+function rest(c: InferContext, shape: Shape | undefined, given: Shape): Dim {
+  if (!shape) return unknownDim();
+  const [whole, part] = [product(shape), product(given)];
+  if (part === 0) return 0;
+  const exact = divideExactly(whole, part);
+  if (exact !== undefined) return exact;
+  if (typeof whole === 'number' && typeof part === 'number') {
+    c.fail(`Reshape cannot divide the ${whole} elements of [${shape.join(', ')}] by ${part}`);
+  }
+  // Equal factors cancel even where the product is no single term: [n+1, 4, s] by [n+1, -1].
+  const left = [...shape];
+  for (const dim of given) {
+    const at = left.findIndex((other) => sameDim(other, dim));
+    if (at < 0) return floorDiv(whole, part);
+    left.splice(at, 1);
+  }
+  return product(left);
+}
+
+function checkSize(c: InferContext, shape: Shape | undefined, target: Shape): void {
+  if (!shape) return;
+  const [before, after] = [product(shape), product(target)];
+  if (typeof before === 'number' && typeof after === 'number' && before !== after) {
+    c.fail(
+      `Reshape cannot make [${target.join(', ')}] of [${shape.join(', ')}]: ${after} elements of ${before}`,
+    );
+  }
+}
+
+function flattened(c: InferContext): Shape | undefined {
+  const shape = c.shape(0);
+  if (!shape) return [unknownDim(), unknownDim()];
+  const given = c.node.int('axis', 1);
+  const axis = given < 0 ? given + shape.length : given;
+  return [product(shape.slice(0, axis)), product(shape.slice(axis))];
+}
+
+/** Axes as an attribute (until 12) or as input 1. */
+function axesOf(c: InferContext): readonly number[] | undefined {
+  return c.node.ints('axes') ?? c.knownNumbers(1);
+}
+
+function squeezed(c: InferContext): Shape | undefined {
+  const shape = c.shape(0);
+  const axes = axesOf(c);
+  if (!shape) return undefined;
+  if (axes) {
+    const cut = new Set(axes.map((axis) => c.axis(axis, shape.length)));
+    return shape.filter((_, i) => !cut.has(i));
+  }
+  if (c.has(1)) {
+    const count = c.shape(1)?.[0];
+    return typeof count === 'number'
+      ? Array.from({ length: shape.length - count }, unknownDim)
+      : undefined;
+  }
+  // Without axes every 1 goes; a symbol might be a 1.
+  return shape.every((dim) => typeof dim === 'number')
+    ? shape.filter((dim) => dim !== 1)
+    : undefined;
+}
+
+function unsqueezed(c: InferContext): Shape | undefined {
+  const shape = c.shape(0);
+  const axes = axesOf(c);
+  if (!shape) return undefined;
+  if (!axes) {
+    const count = c.shape(1)?.[0];
+    return typeof count === 'number'
+      ? Array.from({ length: shape.length + count }, unknownDim)
+      : undefined;
+  }
+  const rank = shape.length + axes.length;
+  const added = new Set(axes.map((axis) => c.axis(axis, rank)));
+  const dims = [...shape];
+  return Array.from({ length: rank }, (_, i) => (added.has(i) ? 1 : (dims.shift() ?? 1)));
+}
+
+function transposed(c: InferContext): Shape | undefined {
+  const shape = c.shape(0);
+  if (!shape) return undefined;
+  const perm = c.node.ints('perm') ?? shape.map((_, i) => shape.length - 1 - i);
+  if (perm.length !== shape.length) {
+    c.fail(`Transpose permutes ${perm.length} axes, but its input is [${shape.join(', ')}]`);
+  }
+  return perm.map((axis) => shape[c.axis(axis, shape.length)] as Dim);
+}
+
+function expanded(c: InferContext): Shape | undefined {
+  const shape = c.shape(0);
+  const target = c.known(1);
+  if (!shape) return undefined;
+  if (target) {
+    const both = broadcast(shape, target);
+    if (!both) c.fail(`Expand cannot stretch [${shape.join(', ')}] to [${target.join(', ')}]`);
+    return both;
+  }
+  const rank = c.shape(1)?.[0];
+  if (typeof rank !== 'number') return undefined;
+  return Array.from({ length: Math.max(rank, shape.length) }, unknownDim);
+}
+
+function tiled(c: InferContext): Shape | undefined {
+  const shape = c.shape(0);
+  if (!shape) return undefined;
+  if (c.inputCount === 3) return shape.map(unknownDim);
+  const repeats = c.known(1);
+  return shape.map((dim, i) => (repeats ? mul(dim, repeats[i] ?? 1) : unknownDim()));
+}
+
+/** Moves a factor of blocksize² between channels and the two spatial axes. */
+function blocked(c: InferContext, toSpace: boolean): Shape | undefined {
+  const shape = c.shape(0);
+  const block = c.node.int('blocksize', 1);
+  if (shape?.length !== 4) return undefined;
+  const [n, channels, height, width] = shape as readonly [Dim, Dim, Dim, Dim];
+  const area = block * block;
+  return toSpace
+    ? [n, floorDiv(channels, area), mul(height, block), mul(width, block)]
+    : [n, mul(channels, area), floorDiv(height, block), floorDiv(width, block)];
+}
+
+/** Elements survive where order and number do. */
+function keepKnown(c: InferContext, shape: Shape | undefined) {
+  return shape && shape.length <= 1 ? c.known(0) : undefined;
+}
+
+define(
+  {
+    op: 'Reshape',
+    infer: (c) => {
+      const shape = reshaped(c);
+      return [tensor(c.dtype(0), shape, keepKnown(c, shape))];
+    },
+    cost: () => 0,
+  },
+  { op: 'Flatten', infer: (c) => [tensor(c.dtype(0), flattened(c))], cost: () => 0 },
+  {
+    op: 'Squeeze',
+    infer: (c) => {
+      const shape = squeezed(c);
+      return [tensor(c.dtype(0), shape, keepKnown(c, shape))];
+    },
+    cost: () => 0,
+  },
+  {
+    op: 'Unsqueeze',
+    infer: (c) => {
+      const shape = unsqueezed(c);
+      return [tensor(c.dtype(0), shape, keepKnown(c, shape))];
+    },
+    cost: () => 0,
+  },
+  {
+    op: 'Transpose',
+    infer: (c) => [tensor(c.dtype(0), transposed(c), c.rank(0) === 1 ? c.known(0) : undefined)],
+    cost: () => 0,
+  },
+  {
+    op: 'Expand',
+    infer: (c) => {
+      const shape = expanded(c);
+      const [only] = c.known(0) ?? [];
+      const length = shape?.length === 1 ? shape[0] : undefined;
+      const known =
+        only !== undefined &&
+        c.known(0)?.length === 1 &&
+        typeof length === 'number' &&
+        length <= 1024
+          ? new Array<Dim>(length).fill(only)
+          : undefined;
+      return [tensor(c.dtype(0), shape, known)];
+    },
+    cost: () => 0,
+  },
+  { op: 'Tile', infer: (c) => [tensor(c.dtype(0), tiled(c))], cost: () => 0 },
+  { op: 'DepthToSpace', infer: (c) => [tensor(c.dtype(0), blocked(c, true))], cost: () => 0 },
+  { op: 'SpaceToDepth', infer: (c) => [tensor(c.dtype(0), blocked(c, false))], cost: () => 0 },
+  { op: 'Identity', infer: (c) => [sameAs(c, 0, c.known(0))], cost: () => 0 },
+  {
+    op: 'Shape',
+    infer: (c) => {
+      const shape = c.shape(0);
+      if (!shape) return [tensor('int64', [unknownDim()])];
+      const dims = shape.slice(
+        clampAxis(c, 'start', 0, shape),
+        clampAxis(c, 'end', shape.length, shape),
+      );
+      return [tensor('int64', [dims.length], dims)];
+    },
+    cost: () => 0,
+  },
+  {
+    op: 'Size',
+    infer: (c) => [tensor('int64', [], c.shape(0) && [product(c.shape(0) as Shape)])],
+    cost: () => 0,
+  },
+);
+
+function clampAxis(c: InferContext, name: string, otherwise: number, shape: Shape): number {
+  const given = c.node.int(name, otherwise);
+  const positive = given < 0 ? given + shape.length : given;
+  return Math.min(Math.max(positive, 0), shape.length);
+}

@@ -1,0 +1,58 @@
+// The ONNX operator tests that stand beside the checkout: models with inputs and expected outputs.
+
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import onnxProto from 'onnx-proto';
+import { type DType, dtypeOf } from '../../src/tensor/dtype.ts';
+import { sharedPath } from './shared.ts';
+
+export interface NodeTest {
+  readonly name: string;
+  readonly folder: string;
+}
+
+/** What a test file holds, as far as inference is compared with it. */
+export interface Expected {
+  readonly kind: 'tensor' | 'sequence' | 'optional';
+  readonly dtype?: DType | undefined;
+  readonly shape?: readonly number[];
+}
+
+const FOLDER = 'tests/conformance_data/onnx-1.18/node';
+
+/** The cases that onnxruntime 1.30 passes, unpacked once per machine; none where they are absent. */
+export function nodeTests(): NodeTest[] {
+  const archive = sharedPath('data', 'onnx118_node_tests.tar.gz');
+  const list = sharedPath('data', 'onnx118_node_tests.ort1.30.json');
+  if (!archive || !list) return [];
+  const target = join(tmpdir(), 'xform-node-tests-1.18');
+  if (!existsSync(target)) {
+    const staging = `${target}.${process.pid}`;
+    mkdirSync(staging);
+    execFileSync('tar', ['xzf', archive, '-C', staging]);
+    renameSync(staging, target);
+  }
+  const passing = new Set<string>(JSON.parse(readFileSync(list, 'utf8')).lists.pass);
+  return readdirSync(join(target, FOLDER))
+    .filter((name) => passing.has(name))
+    .sort()
+    .map((name) => ({ name, folder: join(target, FOLDER, name) }));
+}
+
+/** Input or output `index` of the first data set; undefined where the case has none. */
+export function readTensorFile(test: NodeTest, kind: 'input' | 'output', index: number) {
+  const path = join(test.folder, 'test_data_set_0', `${kind}_${index}.pb`);
+  if (!existsSync(path)) return undefined;
+  return onnxProto.onnx.TensorProto.decode(readFileSync(path));
+}
+
+/** Type and shape of what a file holds, told by what the model declares for it. */
+export function expectedOf(proto: onnxProto.onnx.ITensorProto): Expected {
+  return {
+    kind: 'tensor',
+    dtype: dtypeOf(proto.dataType ?? 0),
+    shape: (proto.dims ?? []).map(Number),
+  };
+}
