@@ -107,6 +107,8 @@ function macsAt(
   const sized = model.clone();
   const { inputs } = assumeSizes(specs, { batch, sizes: input.sizes });
   const shapes = new Map(inputs.map(({ name, dtype, shape }) => [name, tensorType(dtype, shape)]));
+  // Weights that are inputs, too, are left at their defaults, so here they are constants.
+  sized.graph.inputs = sized.graph.inputs.filter((value) => !value.data);
   for (const value of sized.graph.inputs) value.type = shapes.get(value.name) ?? value.type;
   inferTypes(sized);
   const { macs } = modelCost(sized);
