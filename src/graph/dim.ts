@@ -10,6 +10,8 @@ interface Atom {
   readonly key: string;
   /** Rebuilds the atom with its symbols replaced; undefined for a plain symbol. */
   readonly rebuild?: (substitute: (dim: Dim) => Dim) => Dim;
+  /** Cannot be below 0 whatever the sizes. */
+  readonly nonNegative: boolean;
 }
 
 interface Term {
@@ -36,7 +38,7 @@ export class Sym {
 
 /** The size called `name`. */
 export function symbol(name: string): Sym {
-  return new Sym([{ coefficient: 1, atoms: [{ key: name }] }]);
+  return new Sym([{ coefficient: 1, atoms: [{ key: name, nonNegative: true }] }]);
 }
 
 let unknowns = 0;
@@ -74,7 +76,8 @@ export function sub(a: Dim, b: Dim): Dim {
 }
 
 export function mul(a: Dim, b: Dim): Dim {
-  if (typeof a === 'number' && typeof b === 'number') return a * b;
+  // `+ 0` turns -0, which is no size, into 0.
+  if (typeof a === 'number' && typeof b === 'number') return a * b + 0;
   const terms: Term[] = [];
   for (const x of termsOf(a)) {
     for (const y of termsOf(b)) {
@@ -111,7 +114,7 @@ export function divideExactly(a: Dim, b: Dim): Dim | undefined {
 }
 
 export function floorDiv(a: Dim, b: Dim): Dim {
-  if (typeof a === 'number' && typeof b === 'number') return Math.floor(a / b);
+  if (typeof a === 'number' && typeof b === 'number') return Math.floor(a / b) + 0;
   const exact = divideExactly(a, b);
   if (exact !== undefined) return exact;
   if (typeof a !== 'number' && typeof b === 'number' && b > 0) {
@@ -126,11 +129,12 @@ export function floorDiv(a: Dim, b: Dim): Dim {
     const quotient = Math.floor(constant / b);
     if (quotient !== 0) return add(quotient, floorDiv(sub(a, quotient * b), b));
   }
-  return opaque(`floor(${print(a)}/${print(b)})`, (f) => floorDiv(f(a), f(b)));
+  const positive = isNonNegative(a) && isNonNegative(b);
+  return opaque(`floor(${grouped(a)}/${grouped(b)})`, (f) => floorDiv(f(a), f(b)), positive);
 }
 
 export function ceilDiv(a: Dim, b: Dim): Dim {
-  if (typeof a === 'number' && typeof b === 'number') return Math.ceil(a / b);
+  if (typeof a === 'number' && typeof b === 'number') return Math.ceil(a / b) + 0;
   return floorDiv(sub(add(a, b), 1), b);
 }
 
@@ -139,7 +143,9 @@ export function min(a: Dim, b: Dim): Dim {
   const difference = sub(a, b);
   if (typeof difference === 'number') return difference <= 0 ? a : b;
   if (a === 0 || b === 0) return 0;
-  return opaque(`min(${[print(a), print(b)].sort().join(', ')})`, (f) => min(f(a), f(b)));
+  const positive = isNonNegative(a) && isNonNegative(b);
+  const key = `min(${[print(a), print(b)].sort().join(', ')})`;
+  return opaque(key, (f) => min(f(a), f(b)), positive);
 }
 
 export function max(a: Dim, b: Dim): Dim {
@@ -152,8 +158,12 @@ export function max(a: Dim, b: Dim): Dim {
 }
 
 /** An expression this algebra cannot look into, with the way to recompute it on known sizes. */
-export function opaque(key: string, rebuild: (substitute: (dim: Dim) => Dim) => Dim): Sym {
-  return new Sym([{ coefficient: 1, atoms: [{ key, rebuild }] }]);
+export function opaque(
+  key: string,
+  rebuild: (substitute: (dim: Dim) => Dim) => Dim,
+  nonNegative = false,
+): Sym {
+  return new Sym([{ coefficient: 1, atoms: [{ key, rebuild, nonNegative }] }]);
 }
 
 /** Replaces symbols by given sizes and simplifies. */
@@ -172,9 +182,12 @@ export function substitute(dim: Dim, sizes: ReadonlyMap<string, Dim>): Dim {
   return sum;
 }
 
-/** True when the value cannot be negative whatever the sizes: all its coefficients are positive. */
+/** True when the value cannot be negative whatever the sizes. */
 export function isNonNegative(dim: Dim): boolean {
-  return typeof dim === 'number' ? dim >= 0 : dim.terms.every((term) => term.coefficient >= 0);
+  if (typeof dim === 'number') return dim >= 0;
+  return dim.terms.every(
+    (term) => term.coefficient >= 0 && term.atoms.every((atom) => atom.nonNegative),
+  );
 }
 
 /** The plain symbols of a dimension (`batch` in `floor(batch/2) + 1`). */
@@ -202,7 +215,14 @@ export function printShape(shape: Shape | undefined): string {
 }
 
 function opaqueMax(a: Dim, b: Dim): Sym {
-  return opaque(`max(${[print(a), print(b)].sort().join(', ')})`, (f) => max(f(a), f(b)));
+  const positive = isNonNegative(a) || isNonNegative(b);
+  const key = `max(${[print(a), print(b)].sort().join(', ')})`;
+  return opaque(key, (f) => max(f(a), f(b)), positive);
+}
+
+/** In parentheses where it is a sum, so that what is written can be read again. */
+function grouped(dim: Dim): string {
+  return typeof dim !== 'number' && dim.terms.length > 1 ? `(${dim})` : print(dim);
 }
 
 function print(dim: Dim): string {
