@@ -58,12 +58,13 @@ export async function openOn(
   // Says "no such file" in the system's own words.
   if (typeof source === 'string') statSync(source);
   const threads = options.threads ?? defaultThreads();
-  const bytes = typeof source === 'string' ? undefined : consume ? source : new Uint8Array(source);
+  const bytes =
+    typeof source === 'string' ? undefined : consume ? own(source) : new Uint8Array(source);
   try {
     return await host.call(
       'open',
       { source: bytes ?? (source as string), options: { ...rest, threads } },
-      bytes && isWhole(bytes) ? [bytes.buffer] : [],
+      bytes ? [bytes.buffer] : [],
     );
   } catch (error) {
     throw explain(error, 'load', typeof source === 'string' ? source : name);
@@ -160,8 +161,10 @@ function typeName(port: Port): string {
 }
 
 /** Only a buffer that is exactly the array's own may leave this thread. */
-function isWhole(bytes: Uint8Array): bytes is Uint8Array<ArrayBuffer> {
-  return bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength;
+function own(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer } = bytes;
+  const whole = buffer instanceof ArrayBuffer && bytes.byteLength === buffer.byteLength;
+  return whole ? new Uint8Array(buffer) : new Uint8Array(bytes);
 }
 
 /** Puts what onnxruntime said into words for users; other errors stay as they are. */

@@ -60,6 +60,12 @@ onLinux('libraries', () => {
   });
 });
 
+it('tells how a process died', async () => {
+  const task = { task: 'usage', path: 'm.onnx', options: {}, feeds: [], runs: 1 } as const;
+  const { failure } = await runInChild(task, 1);
+  expect(failure).toMatch(/was ended by SIGKILL/);
+});
+
 it('survives a task that makes no sense', async () => {
   const answer = await runInChild({
     task: 'usage',

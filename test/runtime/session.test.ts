@@ -61,6 +61,17 @@ describe('openSession', () => {
     expect(feeds.get('x')?.numbers()).toHaveLength(128);
   });
 
+  it('takes a buffer over only when it is asked to, and only the model out of a larger one', async () => {
+    const bytes = await product();
+    const larger = new Uint8Array(bytes.length + 100).fill(7);
+    larger.set(bytes, 50);
+    const within = larger.subarray(50, 50 + bytes.length);
+    await (await openSession(within, { consume: true })).dispose();
+    expect(larger.length).toBe(bytes.length + 100);
+    await (await openSession(bytes, { consume: true })).dispose();
+    expect(bytes.length).toBe(0);
+  });
+
   it.each<DType>(['int4', 'uint4', 'bfloat16', 'float8e4m3fn'])(
     'fetches around %s outputs, and refuses to fetch them',
     async (dtype) => {
