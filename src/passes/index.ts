@@ -1,5 +1,6 @@
 // The passes of `optimize`, in the order in which a round applies them.
 
+import convertBatchnorm from './optimize/convert-batchnorm.ts';
 import convertReduceMean from './optimize/convert-reduce-mean.ts';
 import fuseAttention from './optimize/fuse-attention.ts';
 import fuseBatchnorm from './optimize/fuse-batchnorm.ts';
@@ -9,6 +10,7 @@ import fuseGelu from './optimize/fuse-gelu.ts';
 import fuseGemm from './optimize/fuse-gemm.ts';
 import fuseHardSigmoid from './optimize/fuse-hard-sigmoid.ts';
 import fuseHardSwish from './optimize/fuse-hard-swish.ts';
+import fuseInputAffine from './optimize/fuse-input-affine.ts';
 import fuseLayerNorm from './optimize/fuse-layer-norm.ts';
 import fuseMatmul from './optimize/fuse-matmul.ts';
 import fuseMish from './optimize/fuse-mish.ts';
@@ -18,6 +20,7 @@ import fuseRmsNorm from './optimize/fuse-rms-norm.ts';
 import fuseScale from './optimize/fuse-scale.ts';
 import fuseSilu from './optimize/fuse-silu.ts';
 import fuseSkipLayerNorm from './optimize/fuse-skip-layer-norm.ts';
+import fuseSlice from './optimize/fuse-slice.ts';
 import fuseSoftmax from './optimize/fuse-softmax.ts';
 import fuseSoftplus from './optimize/fuse-softplus.ts';
 import moveReshape from './optimize/move-reshape.ts';
@@ -41,7 +44,10 @@ export const passes: readonly Pass[] = [
   fuseHardSigmoid,
   fuseSilu,
   fuseScale,
+  fuseInputAffine,
+  convertBatchnorm,
   convertReduceMean,
+  fuseSlice,
   fuseParallelMatmul,
   moveTranspose,
   moveReshape,

@@ -146,7 +146,10 @@ function scaleWeight({ node }: Linear, data: Tensor, scale: Float64Array): Tenso
  * The numbers of a constant that, added to or multiplied with the output of a linear operator, is
  * one number per channel and does not widen the output.
  */
-export function perChannel(linear: Linear, value: Value | undefined): Float64Array | undefined {
+export function perChannel(
+  linear: Pick<Linear, 'rank' | 'axis' | 'channels'>,
+  value: Value | undefined,
+): Float64Array | undefined {
   const shape = constant(value)?.shape;
   const { rank, axis, channels } = linear;
   if (!shape || shape.length > rank) return undefined;
