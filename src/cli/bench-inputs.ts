@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { assumeSizes } from '../data/assume-sizes.ts';
 import { type BoundedInput, inputSpecs, unfeedableInputs } from '../data/inputs.ts';
 import { openDataset } from '../data/open.ts';
+import type { DataOptions } from '../data/options.ts';
 import { randomFeeds } from '../data/random.ts';
 import { usageProblem } from '../errors/usage.ts';
+import { cannotFeed } from '../errors/verify.ts';
 import { type Model, tensorType } from '../graph/index.ts';
 import { readModel } from '../onnx/index.ts';
 import { modelCost } from '../ops/cost.ts';
@@ -16,18 +18,21 @@ import type { Warning } from '../report/report.ts';
 import type { BenchModel } from '../runtime/bench.ts';
 import { scratchFolder } from '../runtime/scratch.ts';
 import type { Feeds } from '../tensor/feeds.ts';
+import { setKnownSizes } from './sizes.ts';
 
 export interface BenchInput {
   readonly sizes: ReadonlyMap<string, number>;
-  readonly seed: number;
   /** `--data`; undefined for noise. */
   readonly data: string | undefined;
+  readonly dataOptions: DataOptions;
   /** Whether the user gave batch sizes. */
   readonly batchGiven: boolean;
 }
 
 export interface PreparedModel extends BenchModel {
   readonly model: Model;
+  /** Names of the dimensions that `--set` can fix. */
+  readonly dims: ReadonlySet<string>;
   readonly warnings: readonly Warning[];
 }
 
@@ -36,10 +41,9 @@ export function prepareModel(name: string, file: string, input: BenchInput): Pre
   const path = file === '-' ? spoolInput() : file;
   statSync(path);
   const model = readModel(path);
+  const dims = setKnownSizes(model, input.sizes);
   const unfeedable = unfeedableInputs(model);
-  if (unfeedable.length > 0) {
-    throw usageProblem(`"${name}" takes ${unfeedable.join(', ')}, which no data can feed`);
-  }
+  if (unfeedable.length > 0) throw cannotFeed(name, unfeedable);
   const specs = inputSpecs(model);
   const { assumed, hasBatch } = assumeSizes(specs, { sizes: input.sizes });
   if (input.batchGiven && !hasBatch) {
@@ -53,6 +57,7 @@ export function prepareModel(name: string, file: string, input: BenchInput): Pre
     name,
     path,
     model,
+    dims,
     freeDims: input.sizes,
     warnings: [...assumed].map(([dim, size]) => assumedSize(name, dim, size)),
     feeds: (batch) => feedsFor(specs, batch, input),
@@ -80,13 +85,13 @@ function assumedSize(name: string, dim: string, size: number): Warning {
 
 async function feedsFor(specs: readonly BoundedInput[], batch: number, input: BenchInput) {
   if (input.data !== undefined && input.data !== 'random') {
-    const dataset = await openDataset(input.data, specs, { seed: input.seed });
+    const dataset = await openDataset(input.data, specs, input.dataOptions);
     for await (const { feeds } of dataset.batches(batch))
       return { feeds, samples: samplesOf(feeds) };
     throw usageProblem(`"${input.data}" holds no samples`);
   }
   const { inputs, hasBatch } = assumeSizes(specs, { batch, sizes: input.sizes });
-  const feeds = randomFeeds(inputs, input.seed);
+  const feeds = randomFeeds(inputs, input.dataOptions.seed);
   return { feeds, samples: hasBatch ? batch : samplesOf(feeds) };
 }
 

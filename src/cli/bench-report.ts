@@ -15,6 +15,7 @@ export function metricsOf(result: BenchResult, provider: Provider): Record<strin
   const [main, ...others] = result.points;
   const { usage, profile } = result;
   return {
+    provider,
     ...(main ? pointMetrics(main) : {}),
     load_ms: result.loadMs,
     first_run_ms: result.firstRunMs,
@@ -76,7 +77,7 @@ export function blocksOf(
   shown: boolean,
 ): Block[] {
   return [
-    latencyTable(results),
+    latencyTable(results, provider),
     usageTable(results),
     ...comparisons(results),
     ...(provider === 'cpu' ? [] : results.map((result) => fallback(result, provider))),
@@ -84,10 +85,10 @@ export function blocksOf(
   ];
 }
 
-function latencyTable(results: readonly BenchResult[]): Table {
+function latencyTable(results: readonly BenchResult[], provider: Provider): Table {
   const right = (name: string) => ({ name, align: 'right' as const });
   return {
-    title: 'Latency in ms',
+    title: `Latency in ms on ${provider}`,
     columns: [
       { name: 'model' },
       ...['batch', 'threads', 'p50', '95 % interval', 'p90', 'p99', 'min', 'mean', 'runs'].map(

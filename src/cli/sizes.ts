@@ -16,7 +16,14 @@ import {
  */
 export function setSizes(model: Model, sizes: ReadonlyMap<string, number>): void {
   if (sizes.size === 0) return;
-  const known = setKnownSizes(model, sizes);
+  checkSizeNames(sizes, setKnownSizes(model, sizes));
+}
+
+/** Throws for the first name that is not among the known dimensions. */
+export function checkSizeNames(
+  sizes: ReadonlyMap<string, number>,
+  known: ReadonlySet<string>,
+): void {
   for (const name of sizes.keys()) {
     if (known.has(name)) continue;
     throw usageProblem(

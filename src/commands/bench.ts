@@ -2,7 +2,9 @@ import { Args, Flags } from '@oclif/core';
 import { BaseCommand } from '../cli/base.ts';
 import { type PreparedModel, prepareModel } from '../cli/bench-inputs.ts';
 import { blocksOf, metricsOf } from '../cli/bench-report.ts';
+import { dataFlags, dataOptionsFrom } from '../cli/data-flags.ts';
 import { summarize } from '../cli/models.ts';
+import { checkSizeNames } from '../cli/sizes.ts';
 import type { XformError } from '../errors/error.ts';
 import { conditionMet, slowerThanBaseline } from '../errors/limit.ts';
 import { badFlagValue } from '../errors/usage.ts';
@@ -27,6 +29,7 @@ export default class Bench extends BaseCommand<typeof Bench> {
     }),
   };
   static override flags = {
+    ...dataFlags,
     runs: Flags.integer({ summary: 'runs that count (default: 4 seconds of them)', min: 1 }),
     warmup: Flags.integer({ summary: 'runs before (default: until stable)', min: 0 }),
     batch: Flags.string({ summary: 'batch sizes, as in 1,8', helpValue: 'N,…' }),
@@ -43,7 +46,6 @@ export default class Bench extends BaseCommand<typeof Bench> {
       summary: 'what to compare with; exit with 4 when a model is slower',
       helpValue: 'MODEL',
     }),
-    data: Flags.string({ summary: 'what to feed (default: random)', helpValue: 'DATA' }),
   };
 
   protected override async work(): Promise<Outcome> {
@@ -75,7 +77,7 @@ export default class Bench extends BaseCommand<typeof Bench> {
     const [only] = metrics.values();
     return {
       input: models.map(({ model, path }) => summarize(model, path)),
-      metrics: metrics.size === 1 && only ? { provider, ...only } : Object.fromEntries(metrics),
+      metrics: metrics.size === 1 && only ? only : Object.fromEntries(metrics),
       warnings: [
         ...models.flatMap(({ warnings }) => warnings),
         ...(note ? [{ code: 'provider', message: note }] : []),
@@ -87,13 +89,20 @@ export default class Bench extends BaseCommand<typeof Bench> {
 
   /** The baseline first; a path that is given twice keeps its runs apart. */
   #models(): PreparedModel[] {
-    const { baseline, batch, data, seed } = this.flags;
+    const { baseline, batch, data } = this.flags;
     const paths = [...(baseline ? [baseline] : []), ...this.words];
-    const input = { sizes: this.sizes, seed, data, batchGiven: batch !== undefined };
-    return paths.map((path, i) => {
+    const input = {
+      sizes: this.sizes,
+      data,
+      dataOptions: dataOptionsFrom(this.flags),
+      batchGiven: batch !== undefined,
+    };
+    const models = paths.map((path, i) => {
       const before = paths.slice(0, i).filter((other) => other === path).length;
       return prepareModel(before > 0 ? `${path} (${before + 1})` : path, path, input);
     });
+    checkSizeNames(this.sizes, new Set(models.flatMap(({ dims }) => [...dims])));
+    return models;
   }
 }
 

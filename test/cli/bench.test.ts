@@ -96,6 +96,13 @@ describe('xform bench', () => {
     }
   });
 
+  it('fixes the dimensions that --set names', async () => {
+    const { stdout, stderr } = await bench(small, ...quick, '--set', 'batch=5', '--json');
+    const { throughput_per_s: rate, latency_ms: latency } = JSON.parse(stdout).metrics;
+    expect(rate).toBeCloseTo(5000 / latency.p50, 6);
+    expect(stderr).toBe('');
+  });
+
   it('shows the time by operator', async () => {
     const { stdout } = await bench(large, ...quick, '--profile', '--json');
     const { profile } = JSON.parse(stdout).metrics;
@@ -160,6 +167,7 @@ describe('xform bench', () => {
   it.each([
     [['nowhere.onnx'], 3, /nowhere\.onnx/],
     [[fixed, '--batch', '2'], 2, /no open batch dimension/],
+    [[small, '--set', 'bath=1'], 2, /no input has a dimension "bath"/],
     [[small, '--batch', '0'], 2, /"0" is not a value for --batch/],
     [[small, '--fail-if', 'p50'], 2, /"p50" is not a value for --fail-if/],
     [[small, ...quick, '--fail-if', 'latency_ms.p5>1'], 2, /no metric "latency_ms\.p5"/],
