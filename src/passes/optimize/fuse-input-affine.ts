@@ -6,6 +6,7 @@ import { floatsOf, floatTensor, isCalculable, scaleAxis } from '../../tensor/sca
 import { perChannel, setConstant } from '../linear.ts';
 import { absorbBefore } from '../linear-input.ts';
 import { constant, fuse, onlyReader, operands, producer } from '../match.ts';
+import { normalizerAt } from '../norm.ts';
 import { type RewriteContext, rewrite, skip } from '../pass.ts';
 
 export default rewrite({
@@ -17,6 +18,7 @@ export default rewrite({
     const found = step && affineOf(step, node);
     if (!step || !found || onlyReader(step.output) !== node) return undefined;
     const { x, scale, shift } = found;
+    if (isPartOfNorm(step, x)) return skip('it scales a normalisation, which runtimes look for');
     if (![...scale, ...shift].every(Number.isFinite)) return skip('its constant is not finite');
     const reason =
       node.op === 'MatMul'
@@ -26,6 +28,15 @@ export default rewrite({
     return fuse(context, [step], step.output, x);
   },
 });
+
+/** Whether a step is the scale or the shift of a normalisation that is written out. */
+function isPartOfNorm(step: Node, x: Value): boolean {
+  const scaled = step.op === 'Mul' ? [x] : (producer(x, 'Mul')?.inputs ?? []);
+  return scaled.some((value) => {
+    const core = producer(value, 'Div', 'Mul');
+    return core !== undefined && normalizerAt(core) !== undefined;
+  });
+}
 
 interface Affine {
   readonly x: Value;
