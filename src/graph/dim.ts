@@ -2,6 +2,9 @@
 // opaque atoms. `[batch * 12, seq, 64]` stays exact through Reshape, Concat, Slice and Conv.
 // All symbols are sizes, hence integers >= 0.
 
+/** Expressions longer than this are given up: residual networks of unknown sizes double them. */
+const MAX_KEY_LENGTH = 400;
+
 /** A dimension: a number, or an expression over named sizes. */
 export type Dim = number | Sym;
 export type Shape = readonly Dim[];
@@ -157,12 +160,16 @@ export function max(a: Dim, b: Dim): Dim {
   return opaqueMax(a, b);
 }
 
-/** An expression this algebra cannot look into, with the way to recompute it on known sizes. */
+/**
+ * An expression this algebra cannot look into, with the way to recompute it on known sizes; an
+ * unknown size when it gets too long.
+ */
 export function opaque(
   key: string,
   rebuild: (substitute: (dim: Dim) => Dim) => Dim,
   nonNegative = false,
 ): Sym {
+  if (key.length > MAX_KEY_LENGTH) return unknownDim();
   return new Sym([{ coefficient: 1, atoms: [{ key, rebuild, nonNegative }] }]);
 }
 

@@ -26,11 +26,19 @@ export class InferContext {
   readonly opset: number;
   /** Infers a body (If, Loop, Scan) whose inputs have been given types; a trial reports nothing. */
   readonly inferGraph: (graph: Graph, trial?: boolean) => void;
+  /** Before IR 4 every initializer had to be listed as an input, but could not be fed. */
+  readonly #isFed: boolean;
 
-  constructor(node: Node, opset: number, inferGraph: (graph: Graph, trial?: boolean) => void) {
+  constructor(
+    node: Node,
+    opset: number,
+    inferGraph: (graph: Graph, trial?: boolean) => void,
+    irVersion = 4,
+  ) {
     this.node = node;
     this.opset = opset;
     this.inferGraph = inferGraph;
+    this.#isFed = irVersion >= 4;
   }
 
   get inputCount(): number {
@@ -65,7 +73,7 @@ export class InferContext {
   /** The elements of a small integer input: from data, or from shape arithmetic. */
   known(index: number): readonly Dim[] | undefined {
     const value = this.node.inputs[index];
-    return value && knownElements(value);
+    return value && (knownElements(value) ?? shortIntegers(this.constant(index)));
   }
 
   /** `known` where every element is a number. */
@@ -77,7 +85,7 @@ export class InferContext {
   /** The data of an input that cannot change: a constant initializer or a Constant node. */
   constant(index: number): Tensor | undefined {
     const value = this.node.inputs[index];
-    return value && constantData(value);
+    return value && (constantData(value) ?? (this.#isFed ? undefined : value.data));
   }
 
   /** Counts an axis from the front; fails when it is out of range. */
@@ -125,9 +133,12 @@ function attributeData(node: Node): Tensor | undefined {
 /** The elements of a small integer value where they are known, as dimensions. */
 export function knownElements(value: Value): readonly Dim[] | undefined {
   if (value.known) return value.known;
-  const data = constantData(value);
+  const elements = shortIntegers(constantData(value));
+  if (elements) value.known = elements;
+  return elements;
+}
+
+function shortIntegers(data: Tensor | undefined): readonly number[] | undefined {
   if (!data || !isInteger(data.dtype) || data.shape.length > 1) return undefined;
-  if (data.size > MAX_KNOWN_ELEMENTS || data.isDerived) return undefined;
-  value.known = data.numbers();
-  return value.known;
+  return data.size > MAX_KNOWN_ELEMENTS || data.isDerived ? undefined : data.numbers();
 }

@@ -6,6 +6,7 @@ import {
   cloneGraph,
   type Dim,
   type Graph,
+  isSorted,
   isUnknown,
   type Model,
   type ModelFunction,
@@ -13,6 +14,7 @@ import {
   type Problem,
   type Shape,
   type Type,
+  topologicalOrder,
 } from '../graph/index.ts';
 import { InferContext, InferenceFailure } from './context.ts';
 import { lookup } from './op.ts';
@@ -45,17 +47,20 @@ class Inference {
   }
 
   graph(graph: Graph): void {
-    for (const node of graph.nodes) this.node(node);
+    // Some exporters write nodes in another order than they can run in.
+    const order = isSorted(graph) ? graph.nodes : topologicalOrder(graph);
+    for (const node of order) this.node(node);
   }
 
   context(node: Node): InferContext {
     const opset =
       this.#calls.at(-1)?.opsets.get(node.domain) ?? this.#model.opsets.get(node.domain);
-    return new InferContext(node, opset ?? 1, (graph, trial = false) => {
+    const inferGraph = (graph: Graph, trial = false) => {
       const found = this.problems.length;
       this.graph(graph);
       if (trial) this.problems.length = found;
-    });
+    };
+    return new InferContext(node, opset ?? 1, inferGraph, this.#model.irVersion);
   }
 
   node(node: Node): void {
