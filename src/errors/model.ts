@@ -1,0 +1,139 @@
+// Errors of model files: what cannot be read, is no model, or cannot be written. Exit code 3.
+
+import { XformError } from './error.ts';
+
+const DOWNLOAD_AGAIN = 'The file may be cut off or damaged; fetch or export it again.';
+
+function problem(
+  code: string,
+  message: string,
+  where?: string,
+  hint?: string,
+  cause?: unknown,
+): XformError {
+  return new XformError({
+    kind: 'model',
+    code,
+    message,
+    ...(where ? { where } : {}),
+    ...(hint ? { hint } : {}),
+    ...(cause ? { cause } : {}),
+  });
+}
+
+export function modelNotFound(path: string): XformError {
+  return problem('model-not-found', `there is no file "${path}"`, undefined, 'Check the path.');
+}
+
+export function modelIsFolder(path: string): XformError {
+  return problem(
+    'model-is-folder',
+    `"${path}" is a folder, not a model`,
+    undefined,
+    'Give the path of an .onnx file in it.',
+  );
+}
+
+/** The system refuses: permissions, I/O errors. */
+export function cannotRead(path: string, reason: string, cause?: unknown): XformError {
+  return problem('cannot-read', `"${path}" cannot be read: ${reason}`, undefined, undefined, cause);
+}
+
+export function modelEmpty(path: string): XformError {
+  return problem('model-empty', 'the file is empty', path, DOWNLOAD_AGAIN);
+}
+
+export function notAModel(path: string, what: string): XformError {
+  return problem('not-a-model', `this is not an ONNX model: ${what}`, path, DOWNLOAD_AGAIN);
+}
+
+/** The bytes contradict themselves. */
+export function modelBroken(message: string, where: string): XformError {
+  return problem('model-broken', message, where, DOWNLOAD_AGAIN);
+}
+
+export function modelTooDeep(limit: number, where: string): XformError {
+  return problem(
+    'model-too-deep',
+    `messages are nested more than ${limit} levels deep`,
+    where,
+    'No exporter makes such files; do not trust it.',
+  );
+}
+
+export function fileChanged(path: string): XformError {
+  return problem(
+    'file-changed',
+    `"${path}" was changed while it was being read`,
+    undefined,
+    'Run again when nothing else writes to it.',
+  );
+}
+
+/** An attribute that a node has twice. */
+export function duplicateAttribute(name: string, where: string): XformError {
+  return problem('duplicate-attribute', `the node has attribute "${name}" twice`, where);
+}
+
+const BESIDE = 'External data has to lie in the folder of the model, or below it.';
+
+export function externalOutside(location: string, where: string): XformError {
+  return problem(
+    'external-data-outside',
+    `the data file "${location}" is outside of the model's folder`,
+    where,
+    `${BESIDE} A model that points elsewhere may be an attack.`,
+  );
+}
+
+export function externalMissing(location: string, where: string): XformError {
+  return problem(
+    'external-data-missing',
+    `the data file "${location}" is missing`,
+    where,
+    `Put it beside the model. ${BESIDE}`,
+  );
+}
+
+export function externalTooShort(
+  location: string,
+  needed: number,
+  size: number,
+  where: string,
+): XformError {
+  return problem(
+    'external-data-too-short',
+    `the data up to byte ${needed} of "${location}" is wanted, but the file has ${size} bytes`,
+    where,
+    'It may be cut off, or belong to another model; fetch or export both again.',
+  );
+}
+
+/** A model that came without a place has no folder to look in. */
+export function externalUnavailable(location: string, where: string): XformError {
+  return problem(
+    'external-data-unavailable',
+    `the data file "${location}" cannot be found, because the model was not read from a file`,
+    where,
+    'Give the path of the model instead of standard input.',
+  );
+}
+
+export function modelTooLarge(bytes: number, limit: number, hint: string): XformError {
+  return problem(
+    'model-too-large',
+    `the model takes ${bytes} bytes, but one ONNX message holds ${limit} at most`,
+    undefined,
+    hint,
+  );
+}
+
+export function cannotWrite(path: string, reason: string, cause?: unknown): XformError {
+  return problem(
+    'cannot-write',
+    `"${path}" cannot be written: ${reason}`,
+    undefined,
+    'What was there before is untouched.',
+    cause,
+  );
+}
