@@ -22,11 +22,14 @@ export interface Expected {
 
 const FOLDER = 'tests/conformance_data/onnx-1.18/node';
 
-/** The cases that onnxruntime 1.30 passes, unpacked once per machine; none where they are absent. */
-export function nodeTests(): NodeTest[] {
+/**
+ * The cases that onnxruntime 1.30 passes, unpacked once per machine; none where they are absent.
+ * `unsup`: those whose types onnxruntime-node cannot hand over.
+ */
+export function nodeTests(list: 'pass' | 'unsup' = 'pass'): NodeTest[] {
   const archive = sharedPath('data', 'onnx118_node_tests.tar.gz');
-  const list = sharedPath('data', 'onnx118_node_tests.ort1.30.json');
-  if (!archive || !list) return [];
+  const lists = sharedPath('data', 'onnx118_node_tests.ort1.30.json');
+  if (!archive || !lists) return [];
   const target = join(tmpdir(), 'xform-node-tests-1.18');
   if (!existsSync(target)) {
     const staging = `${target}.${process.pid}`;
@@ -34,9 +37,9 @@ export function nodeTests(): NodeTest[] {
     execFileSync('tar', ['xzf', archive, '-C', staging]);
     renameSync(staging, target);
   }
-  const passing = new Set<string>(JSON.parse(readFileSync(list, 'utf8')).lists.pass);
+  const chosen = new Set<string>(JSON.parse(readFileSync(lists, 'utf8')).lists[list]);
   return readdirSync(join(target, FOLDER))
-    .filter((name) => passing.has(name))
+    .filter((name) => chosen.has(name))
     .sort()
     .map((name) => ({ name, folder: join(target, FOLDER, name) }));
 }
