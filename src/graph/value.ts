@@ -18,7 +18,7 @@ export class Value {
   type: Type | undefined;
   /** Set: this value is an initializer. It is a constant only if it is not a graph input too. */
   data: Tensor | undefined;
-  /** The elements of a small integer tensor where inference knows them (shape arithmetic). */
+  /** The elements of a small integer tensor, row by row, where inference knows them. */
   known: readonly Dim[] | undefined;
   /** What the file format has to keep beside name and type; owned by `onnx/`. */
   origin: unknown;

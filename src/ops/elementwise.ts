@@ -93,7 +93,8 @@ function foldKnown(c: InferContext, fold: Fold | undefined): readonly Dim[] | un
   let result: readonly Dim[] | undefined;
   for (let i = 0; i < c.inputCount; i++) {
     const next = c.known(i);
-    if (!next) return undefined;
+    // Matrices are repeated along axes, which a list of elements cannot tell.
+    if (!next || (c.rank(i) ?? 0) > 1) return undefined;
     result = result ? zip(result, next, fold) : next;
     if (!result) return undefined;
   }
@@ -241,7 +242,9 @@ define(
   {
     op: 'Where',
     infer: (c) => {
-      const [condition, yes, no] = [c.known(0), c.known(1), c.known(2)];
+      const [condition, yes, no] = [0, 1, 2].map((i) =>
+        (c.rank(i) ?? 2) > 1 ? undefined : c.known(i),
+      );
       return [tensor(c.dtype(1) ?? c.dtype(2), broadcastInputs(c), choose(condition, yes, no))];
     },
   },

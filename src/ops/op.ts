@@ -9,7 +9,7 @@ import type { InferContext } from './context.ts';
 /** What inference finds out about one output. */
 export interface Inferred {
   readonly type: Type | undefined;
-  /** Elements of a small integer tensor (rank 0 or 1), possibly symbolic. */
+  /** Elements of a small integer tensor (rank 0 to 2, row by row), possibly symbolic. */
   readonly known?: readonly Dim[] | undefined;
 }
 

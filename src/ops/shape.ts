@@ -128,6 +128,16 @@ function transposed(c: InferContext): Shape | undefined {
   return perm.map((axis) => shape[c.axis(axis, shape.length)] as Dim);
 }
 
+/** Elements are kept row by row. */
+function transposedKnown(c: InferContext): readonly Dim[] | undefined {
+  const known = c.known(0);
+  const [rows, columns] = c.shape(0) ?? [];
+  if (!known || columns === undefined) return known;
+  if (typeof rows !== 'number' || typeof columns !== 'number') return undefined;
+  if (c.node.ints('perm')?.[0] === 0) return known;
+  return known.map((_, i) => known[(i % rows) * columns + Math.floor(i / rows)] as Dim);
+}
+
 function expanded(c: InferContext): Shape | undefined {
   const shape = c.shape(0);
   const target = c.known(1);
@@ -172,7 +182,9 @@ define(
     op: 'Reshape',
     infer: (c) => {
       const shape = reshaped(c);
-      return [tensor(c.dtype(0), shape, keepKnown(c, shape))];
+      // Exporters turn the pads of PyTorch around as a matrix [-1, 2].
+      const known = shape?.length === 2 ? c.known(0) : keepKnown(c, shape);
+      return [tensor(c.dtype(0), shape, known)];
     },
     cost: () => 0,
   },
@@ -195,7 +207,7 @@ define(
   },
   {
     op: 'Transpose',
-    infer: (c) => [tensor(c.dtype(0), transposed(c), c.rank(0) === 1 ? c.known(0) : undefined)],
+    infer: (c) => [tensor(c.dtype(0), transposed(c), transposedKnown(c))],
     cost: () => 0,
   },
   {

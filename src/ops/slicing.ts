@@ -60,7 +60,7 @@ function split(c: InferContext): Inferred[] {
   if (!shape) return outputs.map(() => tensor(c.dtype(0), undefined));
   const axis = c.axis(c.node.int('axis', 0), shape.length);
   const sizes = splitSizes(c, shape[axis] as Dim, outputs.length);
-  const known = c.known(0);
+  const known = shape.length === 1 ? c.known(0) : undefined;
   let at = 0;
   return sizes.map((size) => {
     const dims = shape.map((dim, i) => (i === axis ? size : dim));
@@ -169,26 +169,28 @@ function slice(c: InferContext): Inferred {
   return tensor(c.dtype(0), dims, slicedKnown(c, cuts));
 }
 
+/** The elements that are left of a vector, or of a matrix whose rows are cut. */
 function slicedKnown(c: InferContext, cuts: readonly Cut[]): readonly Dim[] | undefined {
   const known = c.known(0);
   const [cut] = cuts;
-  if (!known || c.rank(0) !== 1 || cuts.length !== 1 || !cut) return undefined;
+  const rank = c.rank(0) ?? 0;
+  if (!known || rank < 1 || rank > 2 || cuts.length !== 1 || cut?.axis !== 0) return undefined;
+  const width = rank === 2 ? c.shape(0)?.[1] : 1;
   const { start, end, step } = cut;
   if (typeof start !== 'number' || typeof end !== 'number' || typeof step !== 'number')
     return undefined;
-  if (step === 1) return known.slice(start, end);
-  const result: Dim[] = [];
-  const size = known.length;
-  if (step > 0) {
-    const from = Math.max(start < 0 ? start + size : start, 0);
-    const to = Math.min(end < 0 ? end + size : end, size);
-    for (let i = from; i < to; i += step) result.push(known[i] as Dim);
-  } else if (step < 0) {
-    const from = Math.min(start < 0 ? start + size : start, size - 1);
-    const to = Math.max(end < 0 ? end + size : end, -1);
-    for (let i = from; i > to; i += step) result.push(known[i] as Dim);
-  } else return undefined;
-  return result;
+  if (typeof width !== 'number' || width === 0 || step === 0) return undefined;
+  const rows = pickedRows(known.length / width, start, end, step);
+  return rows.flatMap((row) => known.slice(row * width, (row + 1) * width));
+}
+
+function pickedRows(size: number, start: number, end: number, step: number): number[] {
+  const [low, high] = step > 0 ? [0, size] : [-1, size - 1];
+  const clamp = (i: number) => Math.min(Math.max(i < 0 ? i + size : i, low), high);
+  const rows: number[] = [];
+  const last = clamp(end);
+  for (let i = clamp(start); step > 0 ? i < last : i > last; i += step) rows.push(i);
+  return rows;
 }
 
 function padded(c: InferContext): Shape | undefined {
