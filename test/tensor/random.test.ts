@@ -35,6 +35,15 @@ describe('Random', () => {
     expect(within).toBeCloseTo(0.6827, 2);
   });
 
+  it('draws again beyond two deviations', () => {
+    const random = new Random(4);
+    const values = take(50_000, () => random.truncatedNormal());
+    expect(Math.max(...values.map(Math.abs))).toBeLessThanOrEqual(2);
+    expect(Math.abs(mean(values))).toBeLessThan(0.02);
+    // Variance of a normal distribution cut at 2: 1 - 4 phi(2) / (2 Phi(2) - 1) = 0.7737.
+    expect(mean(values.map((v) => v * v))).toBeCloseTo(0.774, 1);
+  });
+
   it('permutes without losing anything', () => {
     const order = new Random(3).permutation(1000);
     expect([...order].sort((a, b) => a - b)).toEqual(Array.from({ length: 1000 }, (_, i) => i));
