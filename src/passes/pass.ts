@@ -23,6 +23,8 @@ export interface Pass {
   readonly summary: string;
   /** `extended`: makes operators of `com.microsoft`, or graphs only onnxruntime runs. */
   readonly level: Level;
+  /** Runs only where it is named: right, but slower on some provider; the file says which. */
+  readonly onDemand?: boolean | undefined;
   /** Edits the model in place; true when it changed anything. */
   run(model: Model, context: PassContext): boolean | Promise<boolean>;
 }
@@ -50,6 +52,7 @@ export interface Rewrite {
   readonly name: string;
   readonly summary: string;
   readonly level?: Level;
+  readonly onDemand?: boolean;
   /** Operators of the standard domain to visit; `*` for every node. */
   readonly on: string | readonly string[];
   /** True: changed. False or nothing: not its case. `skip(reason)`: its case, but not allowed. */
@@ -63,6 +66,7 @@ export function rewrite(rule: Rewrite): Pass {
     name: rule.name,
     summary: rule.summary,
     level: rule.level ?? 'basic',
+    onDemand: rule.onDemand,
     run(model, context) {
       let changed = false;
       for (const graph of [...allGraphs(model)]) {

@@ -157,16 +157,20 @@ describe('move-reshape', () => {
 });
 
 describe('convert-reduce-mean', () => {
-  it.each([
-    [[2, 3], 'GlobalAveragePool'],
-    [[-1, -2], 'GlobalAveragePool'],
-    [[1, 2], 'ReduceMean'],
-  ])('axes %j', async (axes, op) => {
+  const conv = (s: Sketch) =>
+    s.g.op('Relu', [s.g.op('Conv', [s.input('x', [2, 3, 4, 5]), s.weight([4, 3, 1, 1])])]);
+
+  it.each<[string, (s: Sketch) => Value, number[], string]>([
+    ['after a Conv', conv, [2, 3], 'GlobalAveragePool'],
+    ['with negative axes', conv, [-1, -2], 'GlobalAveragePool'],
+    ['not over other axes', conv, [1, 2], 'ReduceMean'],
+    ['not where no Conv is near', (s) => s.input('x', [2, 3, 4, 5]), [2, 3], 'ReduceMean'],
+  ])('%s', async (_, build, axes, op) => {
     const { ops } = await rewriteAndCompare({
       opset: 13,
       passes: ['convert-reduce-mean'],
-      build: (s) => s.g.op('ReduceMean', [s.input('x', [2, 3, 4, 5])], { axes: axes as number[] }),
+      build: (s) => s.g.op('ReduceMean', [build(s)], { axes }),
     });
-    expect(ops).toEqual([op]);
+    expect(ops.at(-1)).toBe(op);
   });
 });

@@ -5,7 +5,7 @@ import type { Node, Value } from '../../graph/index.ts';
 import { floatsOf, floatTensor, isCalculable, scaleAxis } from '../../tensor/scale.ts';
 import { perChannel, setConstant } from '../linear.ts';
 import { absorbBefore } from '../linear-input.ts';
-import { constant, fuse, onlyReader, operands, producer } from '../match.ts';
+import { constant, fuse, monomial, onlyReader, operands, producer } from '../match.ts';
 import { normalizerAt } from '../norm.ts';
 import { type RewriteContext, rewrite, skip } from '../pass.ts';
 
@@ -18,7 +18,8 @@ export default rewrite({
     const found = step && affineOf(step, node);
     if (!step || !found || onlyReader(step.output) !== node) return undefined;
     const { x, scale, shift } = found;
-    if (isPartOfNorm(step, x)) return skip('it scales a normalisation, which runtimes look for');
+    if (isPartOfPattern(step, x))
+      return skip('it ends a normalisation or a GELU, which runtimes look for');
     if (![...scale, ...shift].every(Number.isFinite)) return skip('its constant is not finite');
     const reason =
       node.op === 'MatMul'
@@ -29,8 +30,12 @@ export default rewrite({
   },
 });
 
-/** Whether a step is the scale or the shift of a normalisation that is written out. */
-function isPartOfNorm(step: Node, x: Value): boolean {
+/** Whether a step ends a normalisation or a GELU that is written out. */
+function isPartOfPattern(step: Node, x: Value): boolean {
+  for (const factor of monomial(step.output).powers.keys()) {
+    const sum = producer(factor, 'Add');
+    if (sum?.inputs.some((value) => producer(value, 'Erf', 'Tanh'))) return true;
+  }
   const scaled = step.op === 'Mul' ? [x] : (producer(x, 'Mul')?.inputs ?? []);
   return scaled.some((value) => {
     const core = producer(value, 'Div', 'Mul');
