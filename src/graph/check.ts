@@ -60,6 +60,7 @@ function checkNode(
   report: Report,
   problems: Problem[],
 ): void {
+  if (node.outputs.length === 0) report('no-output', 'the node makes nothing', node.describe());
   node.inputs.forEach((input, i) => {
     if (input && !scope.has(input)) {
       report(

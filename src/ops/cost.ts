@@ -21,7 +21,7 @@ import {
 } from '../graph/index.ts';
 import { dtypeInfo, isFloat } from '../tensor/dtype.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { constantData } from './context.ts';
+import { constantData, InferenceFailure } from './context.ts';
 import { bindAttributes, contextOf, inferTypes } from './infer.ts';
 import { lookup } from './op.ts';
 
@@ -71,16 +71,27 @@ function rawCost(model: Model, node: Node): Dim | undefined {
   if (called) return callCost(model, node, called);
   const spec = lookup(node);
   if (!spec) return undefined;
+  if (node.outputs.length === 0) return 0;
   const bodies = node.subgraphs();
   if (bodies.length > 0) {
-    const runs = spec.runs ? spec.runs(contextOf(model, node)) : 1;
+    const runs = spec.runs ? ask(() => spec.runs?.(contextOf(model, node))) : 1;
     const once = bodies.map((body) => graphCost(model, body)).reduce(dearer);
     return runs === undefined || once === undefined ? undefined : mul(runs, once);
   }
-  if (spec.cost) return spec.cost(contextOf(model, node));
+  if (spec.cost) return ask(() => spec.cost?.(contextOf(model, node)));
   const { type } = node.output;
   if (type && type.kind !== 'tensor') return 0;
   return type?.shape && product(type.shape);
+}
+
+/** Inputs that contradict each other have no cost; that they do, inference has reported. */
+function ask(rule: () => Dim | undefined): Dim | undefined {
+  try {
+    return rule();
+  } catch (error) {
+    if (error instanceof InferenceFailure) return undefined;
+    throw error;
+  }
 }
 
 function graphCost(model: Model, graph: Graph): Dim | undefined {
