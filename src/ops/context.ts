@@ -20,21 +20,19 @@ const MAX_KNOWN_ELEMENTS = 1024;
 /** Inputs that contradict each other; the driver turns it into a problem with the node's name. */
 export class InferenceFailure extends Error {}
 
+/** Returns how many contradictions it has found; those of a trial are not reported. */
+export type InferGraph = (graph: Graph, trial?: boolean) => number;
+
 export class InferContext {
   readonly node: Node;
   /** Version of the node's domain. */
   readonly opset: number;
-  /** Infers a body (If, Loop, Scan) whose inputs have been given types; a trial reports nothing. */
-  readonly inferGraph: (graph: Graph, trial?: boolean) => void;
+  /** Infers a body (If, Loop, Scan) whose inputs have been given types. */
+  readonly inferGraph: InferGraph;
   /** Before IR 4 every initializer had to be listed as an input, but could not be fed. */
   readonly #isFed: boolean;
 
-  constructor(
-    node: Node,
-    opset: number,
-    inferGraph: (graph: Graph, trial?: boolean) => void,
-    irVersion = 4,
-  ) {
+  constructor(node: Node, opset: number, inferGraph: InferGraph, irVersion = 4) {
     this.node = node;
     this.opset = opset;
     this.inferGraph = inferGraph;

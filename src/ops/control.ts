@@ -35,11 +35,14 @@ function truth(value: Value | undefined): boolean | undefined {
 function inferIf(c: InferContext): Inferred[] {
   const branches = [c.node.subgraph('then_branch'), c.node.subgraph('else_branch')];
   const taken = truth(c.node.inputs[0]);
-  // A branch that cannot run may be contradictory: exporters guard Squeeze like that.
-  const possible = branches.filter((_, i) => taken === undefined || taken === (i === 0));
-  for (const branch of branches) {
-    if (branch) c.inferGraph(branch, !possible.includes(branch));
-  }
+  // A branch that is not taken may be contradictory: exporters guard Squeeze like that.
+  const problems = branches.map((branch, i) => {
+    const isCertain = taken === (i === 0);
+    return branch ? c.inferGraph(branch, !isCertain) : 0;
+  });
+  const sound = branches.filter((_, i) => problems[i] === 0);
+  const open = sound.length > 0 ? sound : branches;
+  const possible = taken === undefined ? open : [branches[taken ? 0 : 1]];
   return c.node.outputs.map((_, i) => {
     const results = possible.map((branch) => branch?.outputs[i]);
     const type = results.map((value) => value?.type).reduce(unionType);
@@ -284,7 +287,15 @@ function inferSequenceMap(c: InferContext): Inferred[] {
 }
 
 define(
-  { op: 'If', infer: inferIf },
+  {
+    op: 'If',
+    infer: inferIf,
+    runs(c, index) {
+      const taken = truth(c.node.inputs[0]);
+      const isThen = c.node.subgraphs()[index] === c.node.subgraph('then_branch');
+      return taken === undefined || taken === isThen ? 1 : 0;
+    },
+  },
   { op: 'Loop', infer: inferLoop, runs: tripCount },
   { op: 'Scan', infer: inferScan, runs: scanLength },
   { op: 'SequenceMap', infer: inferSequenceMap, runs: () => undefined },

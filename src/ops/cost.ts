@@ -74,9 +74,12 @@ function rawCost(model: Model, node: Node): Dim | undefined {
   if (node.outputs.length === 0) return 0;
   const bodies = node.subgraphs();
   if (bodies.length > 0) {
-    const runs = spec.runs ? ask(() => spec.runs?.(contextOf(model, node))) : 1;
-    const once = bodies.map((body) => graphCost(model, body)).reduce(dearer);
-    return runs === undefined || once === undefined ? undefined : mul(runs, once);
+    const costs = bodies.map((body, i): Dim | undefined => {
+      const runs = spec.runs ? ask(() => spec.runs?.(contextOf(model, node), i)) : 1;
+      const once = runs === 0 ? 0 : graphCost(model, body);
+      return runs === undefined || once === undefined ? undefined : mul(runs, once);
+    });
+    return costs.reduce(dearer);
   }
   if (spec.cost) return ask(() => spec.cost?.(contextOf(model, node)));
   const { type } = node.output;

@@ -1,6 +1,7 @@
 // Indexing: Gather*, Scatter*, OneHot, NonZero, NonMaxSuppression.
 
-import { type Dim, type Shape, unknownDim } from '../graph/index.ts';
+import { type Dim, product, type Shape, unknownDim } from '../graph/index.ts';
+import { elementsOf } from '../tensor/elements.ts';
 import type { InferContext } from './context.ts';
 import { sameAs } from './elementwise.ts';
 import { define, type Inferred, type OpSpec, tensor } from './op.ts';
@@ -52,20 +53,31 @@ function scatter(op: string): OpSpec {
   return { op, infer: (c) => [sameAs(c, 0)], cost: () => 0 };
 }
 
+/** Indices [rank, count] of what is not zero; older exporters count with it: NonZero of ones. */
+function nonZero(c: InferContext): Inferred {
+  const x = c.shape(0);
+  const known = x?.length === 1 ? c.knownNumbers(0) : undefined;
+  if (known) {
+    const indices = known.flatMap((element, i) => (element === 0 ? [] : [i]));
+    return tensor('int64', [1, indices.length], indices);
+  }
+  const rank = x ? Math.max(1, x.length) : unknownDim();
+  return tensor('int64', [rank, x && isFilled(c) ? product(x) : unknownDim()]);
+}
+
+/** Whether input 0 is one number, not 0, all over. */
+function isFilled(c: InferContext): boolean {
+  const producer = c.node.inputs[0]?.producer;
+  const value = producer?.op === 'ConstantOfShape' ? producer.tensor('value') : undefined;
+  return value !== undefined && Number(elementsOf(value)[0]) !== 0;
+}
+
 define(
   { op: 'Gather', infer: (c) => [gather(c)], cost: () => 0 },
   { op: 'GatherElements', infer: (c) => [tensor(c.dtype(0), c.shape(1))], cost: () => 0 },
   { op: 'GatherND', infer: (c) => [tensor(c.dtype(0), gatherNd(c))], cost: () => 0 },
   ...['Scatter', 'ScatterElements', 'ScatterND', 'TensorScatter'].map(scatter),
   { op: 'OneHot', infer: (c) => [oneHot(c)], cost: () => 0 },
-  {
-    op: 'NonZero',
-    infer: (c) => [
-      tensor('int64', [
-        c.rank(0) === undefined ? unknownDim() : Math.max(1, c.rank(0) ?? 1),
-        unknownDim(),
-      ]),
-    ],
-  },
+  { op: 'NonZero', infer: (c) => [nonZero(c)] },
   { op: 'NonMaxSuppression', infer: () => [tensor('int64', [unknownDim(), 3])] },
 );

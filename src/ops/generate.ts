@@ -81,9 +81,16 @@ function cast(c: InferContext, target: DType | undefined): Inferred {
   const whole = (dtype: DType | undefined) => dtype !== undefined && isInteger(dtype);
   // Sizes survive a detour through floats: exporters divide shapes that way.
   const keeps = whole(target) || target === 'float32' || target === 'float64';
-  const known =
-    keeps && (whole(from) || from === 'bool' || c.node.inputs[0]?.known) ? c.known(0) : undefined;
-  return tensor(target, c.shape(0), target === 'bool' ? undefined : known);
+  const known = whole(from) || from === 'bool' || c.node.inputs[0]?.known ? c.known(0) : undefined;
+  if (target === 'bool') return tensor(target, c.shape(0), truths(known));
+  return tensor(target, c.shape(0), keeps ? known : undefined);
+}
+
+/** 1 for what is not 0; sizes may be 0. */
+function truths(known: readonly Dim[] | undefined): readonly Dim[] | undefined {
+  return known?.every((dim) => typeof dim === 'number')
+    ? known.map((dim) => Number(dim !== 0))
+    : undefined;
 }
 
 function likeDtype(c: InferContext): DType | undefined {

@@ -56,9 +56,11 @@ class Inference {
     const opset =
       this.#calls.at(-1)?.opsets.get(node.domain) ?? this.#model.opsets.get(node.domain);
     const inferGraph = (graph: Graph, trial = false) => {
-      const found = this.problems.length;
+      const before = this.problems.length;
       this.graph(graph);
-      if (trial) this.problems.length = found;
+      const found = this.problems.length - before;
+      if (trial) this.problems.length = before;
+      return found;
     };
     return new InferContext(node, opset ?? 1, inferGraph, this.#model.irVersion);
   }
@@ -69,7 +71,7 @@ class Inference {
       this.#call(node, called);
       return;
     }
-    const spec = lookup(node);
+    const spec = node.outputs.length > 0 ? lookup(node) : undefined;
     if (!spec) {
       // Bodies of unknown operators are still graphs: infer what does not depend on their inputs.
       for (const inner of node.subgraphs()) this.graph(inner);

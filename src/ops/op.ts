@@ -26,8 +26,8 @@ export interface OpSpec {
   cost?(c: InferContext): Dim | undefined;
   /** False for operators that draw random numbers or have state: never folded, never merged. */
   readonly pure?: boolean;
-  /** How often its bodies run; of several bodies one runs each time. Absent: once. */
-  runs?(c: InferContext): Dim | undefined;
+  /** How often body `index` runs; of several that may run, one does. Absent: once. */
+  runs?(c: InferContext, index: number): Dim | undefined;
   /** Inputs that hold running statistics: stored like weights, but never trained. */
   readonly statistics?: readonly number[];
 }
