@@ -16,7 +16,7 @@ import { passes } from '../../src/passes/index.ts';
 import type { Level, Pass } from '../../src/passes/pass.ts';
 import { createRunner } from '../../src/runtime/runner.ts';
 import { compareTensors } from '../../src/tensor/compare.ts';
-import { type DType, elementCount } from '../../src/tensor/dtype.ts';
+import { type DType, elementCount, isFloat } from '../../src/tensor/dtype.ts';
 import type { Feeds } from '../../src/tensor/feeds.ts';
 import { Random } from '../../src/tensor/random.ts';
 import { floatTensor } from '../../src/tensor/scale.ts';
@@ -148,4 +148,23 @@ export async function compareModels(
     const found = compareTensors(tensor, other, half);
     if (!found.equal) throw new Error(`output "${name}" differs: ${JSON.stringify(found)}`);
   }
+}
+
+/** Feeds for every input: sizes not given are 2, whole numbers small enough to index anything. */
+export function randomFeeds(model: Model, sizes: Readonly<Record<string, number>> = {}): Feeds {
+  const random = new Random(1);
+  const feeds = new Map<string, Tensor>();
+  for (const { name, dtype = 'float32', shape = [], data } of model.graph.inputs) {
+    if (data) continue;
+    const dims = shape.map((dim) => (typeof dim === 'number' ? dim : (sizes[dim.key] ?? 2)));
+    const count = elementCount(dims);
+    if (isFloat(dtype)) {
+      const values = Float64Array.from({ length: count }, () => random.uniform());
+      feeds.set(name, floatTensor(dtype, dims, values));
+    } else {
+      const values = Array.from({ length: count }, () => random.integer(2));
+      feeds.set(name, Tensor.of(dtype, dims, values));
+    }
+  }
+  return feeds;
 }
