@@ -29,6 +29,8 @@ export interface Architecture {
   readonly summary: string;
   /** Defaults of what it takes; a choice that is not here does not apply. */
   readonly defaults: Readonly<Partial<Choices>>;
+  /** What else it takes. */
+  readonly optional: readonly (keyof Choices)[];
   /** Throws a usage error for choices that do not apply or do not fit together. */
   build(choices: Readonly<Partial<Choices>>, seed: number): Model;
 }
@@ -49,6 +51,7 @@ export function architecture<T extends Partial<Choices>>(recipe: Recipe<T>): Arc
     name: recipe.name,
     summary: recipe.summary,
     defaults: recipe.defaults,
+    optional: recipe.optional ?? [],
     build(choices, seed) {
       const given = Object.entries(choices).filter(([, value]) => value !== undefined);
       for (const [key, value] of given) {

@@ -1,10 +1,16 @@
 import { Args, Flags } from '@oclif/core';
-import { architectureNamed, architectures, type Choices, flagOf } from '../archs/index.ts';
+import {
+  type Architecture,
+  architectureNamed,
+  architectures,
+  type Choices,
+  flagOf,
+} from '../archs/index.ts';
 import { BaseCommand, outputFlag } from '../cli/base.ts';
 import { writeOutput } from '../cli/models.ts';
 import { setSizes } from '../cli/sizes.ts';
 import { badFlagValue } from '../errors/usage.ts';
-import { printType } from '../graph/index.ts';
+import { printType, type Value } from '../graph/index.ts';
 import { dimToJson } from '../inspect/summary.ts';
 import { modelCost } from '../ops/cost.ts';
 import { inferTypes } from '../ops/index.ts';
@@ -17,7 +23,7 @@ export default class Init extends BaseCommand<typeof Init> {
   static override description = [
     'Weights start as in the papers; the batch, and the length of sequences, are left open.',
     '',
-    ...architectures.map((a) => `${a.name.padEnd(12)} ${a.summary}: ${takes(a.defaults)}`),
+    ...architectures.map((a) => `${a.name.padEnd(12)} ${a.summary}: ${takes(a)}`),
   ].join('\n');
   static override examples = [
     '<%= config.bin %> init resnet50 -o resnet50.onnx --classes 10',
@@ -73,8 +79,8 @@ export default class Init extends BaseCommand<typeof Init> {
     inferTypes(model);
     const cost = modelCost(model);
     const macs = dimToJson(cost.macs);
-    const ports = (values: typeof model.graph.inputs) =>
-      values.map((v) => `${v.name}: ${printType(v.type)}`).join('\n');
+    const ports = (word: string, values: readonly Value[]) =>
+      values.map((v): [string, string] => [word, `${v.name}: ${printType(v.type)}`]);
     return {
       output: written,
       metrics: { parameters: cost.trainable, macs },
@@ -88,8 +94,8 @@ export default class Init extends BaseCommand<typeof Init> {
             ],
             ['file', formatBytes(written.bytes)],
             ['work', typeof macs === 'number' ? `${formatCount(macs)}MAC` : `${macs} MAC`],
-            ['inputs', ports(model.graph.inputs)],
-            ['outputs', ports(model.graph.outputs)],
+            ...ports('input', model.graph.inputs),
+            ...ports('output', model.graph.outputs),
           ],
         },
       ],
@@ -127,13 +133,12 @@ function numbers(flag: string, text: string | undefined, separator?: string) {
   return parts.map(Number);
 }
 
-/** `--in 3x224x224 --classes 1000`. */
-function takes(defaults: Readonly<Partial<Choices>>): string {
-  return Object.entries(defaults)
-    .filter(([, value]) => value !== false)
-    .map(([key, value]) => {
-      const text = Array.isArray(value) ? value.join(key === 'in' ? 'x' : ',') : String(value);
-      return `--${flagOf(key)} ${text}`;
-    })
-    .join(' ');
+/** `--in 3x224x224 --classes 1000`, and the flags that have no default. */
+function takes({ defaults, optional }: Architecture): string {
+  const given = Object.entries(defaults).map(([key, value]) => {
+    if (typeof value === 'boolean') return `--${flagOf(key)}`;
+    const text = Array.isArray(value) ? value.join(key === 'in' ? 'x' : ',') : String(value);
+    return `--${flagOf(key)} ${text}`;
+  });
+  return [...given, ...optional.map((key) => `--${flagOf(key)}`)].join(' ');
 }
