@@ -63,62 +63,77 @@ export interface Odd {
   readonly bytes: Uint8Array;
 }
 
+export interface Broken extends Odd {
+  /** What `inspect` has to say of it, as a problem or an error. */
+  readonly seen: RegExp;
+}
+
 /** Structure that no command but `inspect` can work with. */
-export const BROKEN: readonly Odd[] = [
+export const BROKEN: readonly Broken[] = [
   {
     what: 'a cycle',
+    seen: /nodes wait for each other/,
     bytes: smallModel((g) => {
       first(g.node).input = ['active', 'w'];
     }),
   },
   {
     what: 'two nodes that make the same value',
+    seen: /"active" is made twice/,
     bytes: smallModel((g) => g.node?.push(node('Neg', ['x'], ['active'], { name: 'again' }))),
   },
   {
     what: 'a value that nothing makes',
+    seen: /"ghost" is made by nothing/,
     bytes: smallModel((g) => {
       first(g.node).input = ['ghost', 'w'];
     }),
   },
   {
     what: 'an output that nothing makes',
+    seen: /"ghost" is made by nothing/,
     bytes: smallModel((g) => {
       g.output = [port('ghost', ['n', 3])];
     }),
   },
   {
     what: 'weights with fewer bytes than their shape takes',
+    seen: /takes 24 bytes, but has 8/,
     bytes: smallModel((g) => {
       first(g.initializer).rawData = floats(1, 2);
     }),
   },
   {
     what: 'weights with more bytes than their shape takes',
+    seen: /takes 12 bytes, but has 24/,
     bytes: smallModel((g) => {
       first(g.initializer).dims = [1, 3];
     }),
   },
   {
     what: 'weights of negative size',
+    seen: /\[-2, -3\]/,
     bytes: smallModel((g) => {
       first(g.initializer).dims = [-2, -3];
     }),
   },
   {
     what: 'weights of astronomic size',
+    seen: /\[1099511627776, 1099511627776\]/,
     bytes: smallModel((g) => {
       first(g.initializer).dims = [2 ** 40, 2 ** 40];
     }),
   },
   {
     what: 'an operator that does not exist',
+    seen: /MatMull/,
     bytes: smallModel((g) => {
       first(g.node).opType = 'MatMull';
     }),
   },
   {
     what: 'an operator of an unknown domain',
+    seen: /com\.example\.secret\.MatMul/,
     bytes: smallModel((g, m) => {
       first(g.node).domain = 'com.example.secret';
       m.opsetImport?.push({ domain: 'com.example.secret', version: 1 });
@@ -126,34 +141,41 @@ export const BROKEN: readonly Odd[] = [
   },
   {
     what: 'an opset from the future',
+    seen: /opset 9999/,
     bytes: smallModel((_, m) => {
       m.opsetImport = [{ domain: '', version: 9999 }];
     }),
   },
   {
     what: 'an IR version from the future',
+    seen: /IR version 9999/,
     bytes: smallModel((_, m) => {
       m.irVersion = 9999;
     }),
   },
   {
     what: 'weights in a file that is missing',
+    seen: /"missing\.bin" is missing/,
     bytes: smallModel((g) => externalise(g, 'missing.bin')),
   },
   {
     what: 'weights beyond the end of their file',
+    seen: /byte 32 of "weights\.bin" .* 24 bytes/,
     bytes: smallModel((g) => externalise(g, 'weights.bin', 8, 24)),
   },
   {
     what: 'weights at a negative offset',
+    seen: /"-8"/,
     bytes: smallModel((g) => externalise(g, 'weights.bin', -8, 24)),
   },
   {
     what: 'weights in a file outside of the folder',
+    seen: /outside of the model's folder/,
     bytes: smallModel((g) => externalise(g, '../../../../../../etc/hostname')),
   },
   {
     what: 'weights in an absolute file',
+    seen: /outside of the model's folder/,
     bytes: smallModel((g) => externalise(g, '/etc/hostname')),
   },
 ];
