@@ -3,6 +3,7 @@
 import './attention.ts';
 import './contrib.ts';
 import './contrib-attention.ts';
+import './contrib-nchwc.ts';
 import './contrib-norm.ts';
 import './contrib-quant.ts';
 import './control.ts';

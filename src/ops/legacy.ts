@@ -1,5 +1,5 @@
-// Operators that older exporters wrote and onnxruntime still runs: the experimental ones of opset 1,
-// and the quantisers of Brevitas and QONNX.
+// Operators outside of the standard: the experimental ones of opset 1, which onnxruntime still runs,
+// the quantisers of Brevitas and QONNX, and the integer operators of Deeploy (arXiv:2408.04413).
 
 import { type Dim, sub } from '../graph/index.ts';
 import type { InferContext } from './context.ts';
@@ -26,12 +26,16 @@ function cropped(c: InferContext): Dim[] | undefined {
 /** Quant: fake quantisation in floats (github.com/fastmachinelearning/qonnx). */
 const QUANTISERS = ['Quant', 'BipolarQuant', 'Trunc', 'IntQuant', 'FloatQuant'];
 
+/** They keep the shape of input 0. */
+const DEEPLOY = ['RequantShift', 'iRMSNorm', 'iSoftmax', 'iHardswish', 'TrueIntegerDiv'];
+
 define(
   same('Affine'),
   same('ImageScaler'),
   same('ParametricSoftplus'),
   same('ScaledTanh'),
   { op: 'Crop', infer: (c) => [tensor(c.dtype(0), cropped(c))] },
+  ...DEEPLOY.map((op) => same(op)),
   ...['onnx.brevitas', 'qonnx.custom_op.general'].flatMap((domain) =>
     QUANTISERS.map((op) => same(op, domain)),
   ),
