@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import { Command, Flags, type Interfaces } from '@oclif/core';
-import { badFlagValue } from '../errors/usage.ts';
+import { badFlagValue, usageProblem } from '../errors/usage.ts';
 import type { Block, Json, Outcome, Report } from '../report/report.ts';
 import { Reporter } from '../report/reporter.ts';
 import { wantsColor } from './color.ts';
@@ -107,6 +107,13 @@ export abstract class BaseCommand<T extends typeof Command = typeof Command> ext
     checkReportName(this.flags['report'] as string | undefined);
     const outcome = await this.work();
     await this.#publish(outcome, (performance.now() - started) / 1000);
+  }
+
+  /** The model argument of commands that can also do without one. */
+  protected requireModel(path: string | undefined): string {
+    if (path === undefined)
+      throw usageProblem('no model was given', `Name an .onnx file: xform ${this.id} model.onnx`);
+    return path;
   }
 
   /** Sizes given by `--set`, by symbol name. */

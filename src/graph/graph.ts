@@ -93,6 +93,13 @@ export class Graph {
     for (const output of node.outputs) this.declared.delete(output);
   }
 
+  /** Hands all nodes over, to be put into another graph. */
+  takeAll(): Node[] {
+    const nodes = [...this.nodes];
+    for (const node of nodes) this.#unlink(node);
+    return nodes;
+  }
+
   /** Puts the nodes into the given order, which must hold every node once. */
   reorder(order: readonly Node[]): void {
     assert.equal(order.length, this.#size, 'reorder needs every node');

@@ -9,7 +9,6 @@ import {
   printType,
   type Value,
 } from '../graph/index.ts';
-import { modelCost } from '../ops/cost.ts';
 import type { DType } from '../tensor/dtype.ts';
 import { countElements, isCountable } from '../tensor/stats.ts';
 
@@ -62,13 +61,18 @@ export function summarizeModel(model: Model): Summary {
     nodes: graphs.reduce((sum, graph) => sum + graph.nodeCount, 0),
     subgraphs: graphs.length - 1 - model.functions.length,
     functions: model.functions.length,
-    weightBytes: weightsOf(model).reduce((sum, value) => sum + (value.data?.byteLength ?? 0), 0),
+    weightBytes: weightBytes(model),
   };
 }
 
 /** Initializers of every graph of the model. */
 export function weightsOf(model: Model): Value[] {
   return [...allGraphs(model)].flatMap((graph) => [...graph.initializers]);
+}
+
+/** Bytes of all initializers. */
+export function weightBytes(model: Model): number {
+  return weightsOf(model).reduce((sum, value) => sum + (value.data?.byteLength ?? 0), 0);
 }
 
 /** Reads every weight once, in pieces. */
@@ -91,8 +95,6 @@ export function dimToJson(dim: Dim | undefined): number | string {
   if (dim === undefined) return '?';
   return typeof dim === 'number' ? dim : printDim(dim);
 }
-
-export { modelCost };
 
 function port(value: Value): PortSummary {
   return { name: value.name, type: printType(value.type) };

@@ -2,6 +2,12 @@
 
 import convertBatchnorm from './optimize/convert-batchnorm.ts';
 import convertReduceMean from './optimize/convert-reduce-mean.ts';
+import dropDead from './optimize/drop-dead.ts';
+import dropIdentity from './optimize/drop-identity.ts';
+import dropWeightInputs from './optimize/drop-weight-inputs.ts';
+import extractConstants from './optimize/extract-constants.ts';
+import foldConstants from './optimize/fold-constants.ts';
+import foldShapes from './optimize/fold-shapes.ts';
 import fuseAttention from './optimize/fuse-attention.ts';
 import fuseBatchnorm from './optimize/fuse-batchnorm.ts';
 import fuseBias from './optimize/fuse-bias.ts';
@@ -23,12 +29,28 @@ import fuseSkipLayerNorm from './optimize/fuse-skip-layer-norm.ts';
 import fuseSlice from './optimize/fuse-slice.ts';
 import fuseSoftmax from './optimize/fuse-softmax.ts';
 import fuseSoftplus from './optimize/fuse-softplus.ts';
+import inlineIf from './optimize/inline-if.ts';
+import mergeCommon from './optimize/merge-common.ts';
+import mergeDuplicates from './optimize/merge-duplicates.ts';
+import mergeReshapes from './optimize/merge-reshapes.ts';
 import moveReshape from './optimize/move-reshape.ts';
 import moveTranspose from './optimize/move-transpose.ts';
+import sortNodes from './optimize/sort-nodes.ts';
 import type { Pass } from './pass.ts';
 
 /** Order matters: what a pass looks for must not have been taken apart by one before it. */
 export const passes: readonly Pass[] = [
+  sortNodes,
+  dropWeightInputs,
+  extractConstants,
+  inlineIf,
+  foldShapes,
+  foldConstants,
+  dropIdentity,
+  mergeDuplicates,
+  mergeCommon,
+  mergeReshapes,
+  dropDead,
   fuseGemm,
   fuseBatchnorm,
   fusePad,
@@ -54,4 +76,5 @@ export const passes: readonly Pass[] = [
   fuseBiasGelu,
   fuseSkipLayerNorm,
   fuseMatmul,
+  dropDead,
 ];

@@ -15,6 +15,14 @@ export interface PassContext {
   readonly level: Level;
   /** Records why a rewrite did not apply to a node; shown by --verbose and in the report. */
   note(node: Node, reason: string): void;
+  /** Stops a rewrite after so many nodes: how the search for a harmful node works. */
+  readonly budget?: Budget;
+}
+
+export interface Budget {
+  left: number;
+  /** The node that was rewritten last. */
+  last?: string;
 }
 
 export interface Pass {
@@ -73,15 +81,24 @@ export function rewrite(rule: Rewrite): Pass {
         const opset = opsetsAt(model, graph).get('') ?? 1;
         for (const node of graph.nodes) {
           if (!ops.has('*') && (node.domain !== '' || !ops.has(node.op))) continue;
+          if (context.budget?.left === 0) return changed;
           const g = new Builder(graph, node, (made) => inferNode(model, made));
-          const result = rule.apply(node, { ...context, model, opset, graph, g });
-          if (typeof result === 'object') context.note(node, result.skip);
-          else if (result) changed = true;
+          changed = applyRule(rule, node, { ...context, model, opset, graph, g }) || changed;
         }
       }
       return changed;
     },
   };
+}
+
+function applyRule(rule: Rewrite, node: Node, context: RewriteContext): boolean {
+  const { budget } = context;
+  const described = budget && node.describe();
+  const result = rule.apply(node, context);
+  if (typeof result === 'object') context.note(node, result.skip);
+  if (result !== true) return false;
+  if (budget) Object.assign(budget, { left: budget.left - 1, last: described });
+  return true;
 }
 
 /** The opset imports that hold in a graph: those of the model, or of the function it is part of. */
@@ -97,4 +114,9 @@ export function importDomain(model: Model, graph: Graph, domain: string, version
       ? { ...f, opsets: new Map([...f.opsets, [domain, version]]) }
       : f,
   );
+}
+
+/** Bodies of functions cannot hold initializers: constants there stay Constant nodes. */
+export function isFunctionBody(model: Model, graph: Graph): boolean {
+  return model.functions.some((f) => f.graph === graph.root);
 }

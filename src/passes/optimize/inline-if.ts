@@ -2,19 +2,17 @@
 
 import { type Graph, type Node, Value } from '../../graph/index.ts';
 import { constantData } from '../../ops/index.ts';
-import { rewrite } from '../pass.ts';
+import { isFunctionBody, rewrite } from '../pass.ts';
 
 export default rewrite({
   name: 'inline-if',
   summary: 'Replaces an If with a constant condition by the branch it takes',
   on: 'If',
-  apply(node, { graph }) {
+  apply(node, { model, graph }) {
     const [condition] = node.inputs;
     const data = condition && constantData(condition);
     const branch = data && node.subgraph(data.numbers()[0] ? 'then_branch' : 'else_branch');
-    // A body of a function has no place for the initializers of the branch.
-    if (!branch || (branch.initializers.size > 0 && graph.root.inputs.some((v) => !v.type)))
-      return undefined;
+    if (!branch || isFunctionBody(model, graph)) return undefined;
     const results = branch.outputs;
     if (new Set(results).size !== results.length) return undefined;
     const own = new Set([...branch.nodes]);
