@@ -156,3 +156,52 @@ describe('attributes', () => {
     expect(node?.attrs.get('alpha')).toEqual(attr.float(2));
   });
 });
+
+describe('constants in functions', () => {
+  it('stay nodes, since a function holds no initializers', async () => {
+    const fn = new Graph('pad and convolve');
+    const model = new Model(
+      new Graph('main'),
+      new Map([
+        ['', 13],
+        ['local', 1],
+      ]),
+      10,
+    );
+    const g = new Builder(fn, undefined, (node) => inferNode(model, node));
+    const parameter = new Value('a', tensorType('float32', [1, 3, 5, 5]));
+    fn.inputs.push(parameter);
+    const constant = (shape: number[], value: number) => {
+      const values = new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(value);
+      return g.op('Constant', [], { value: Tensor.of('float32', shape, values) });
+    };
+    const conv = g.op('Conv', [parameter, constant([4, 3, 3, 3], 0.5)]);
+    fn.outputs.push(
+      g.op('Add', [g.op('Mul', [conv, constant([4, 1, 1], 2)]), constant([4, 1, 1], 3)]),
+    );
+    model.functions.push({
+      name: 'F',
+      domain: 'local',
+      overload: '',
+      graph: fn,
+      attributes: [],
+      defaults: new Map(),
+      opsets: new Map([['', 13]]),
+    });
+    const main = new Builder(model.graph);
+    const y = main.op('F', [main.input('x', parameter.type)], {}, { domain: 'local' });
+    y.type = tensorType('float32', [1, 4, 3, 3]);
+    main.output(y, 'y');
+    const after = model.clone();
+    await applyPasses(after, ['fuse-scale', 'fuse-bias'], 'basic');
+    const body = after.functions[0]?.graph;
+    expect(opsOf(body).filter((op) => op !== 'Constant')).toEqual(['Conv']);
+    expect(body?.initializers.size).toBe(0);
+    const run = createRunner();
+    const feeds = new Map([
+      ['x', Tensor.of('float32', [1, 3, 5, 5], new Float32Array(75).fill(0.1))],
+    ]);
+    const [a, b] = [(await run(model, feeds)).get('y'), (await run(after, feeds)).get('y')];
+    expect(a && b && compareTensors(a, b, { rtol: 1e-5, atol: 1e-6 }).equal).toBe(true);
+  });
+});
