@@ -17,13 +17,11 @@ export function currentDataFiles(path: string): ReadonlySet<string> {
   }
 }
 
-/** `model.onnx.data`, unless another model uses a file of that name. */
-export async function chooseDataName(target: string): Promise<string> {
-  const name = basename(target);
-  const taken = await dataFilesOfOthers(target);
-  let choice = `${name}.data`;
-  for (let i = 2; taken.has(choice); i++) choice = `${name}.${i}.data`;
-  return choice;
+/** The first of `name`, `name2`, `name3` … that is not taken. */
+export function freeName(name: string, taken: ReadonlySet<string>): string {
+  let free = name;
+  for (let i = 2; taken.has(free); i++) free = `${name}${i}`;
+  return free;
 }
 
 /** Removes data files that the model before had, and neither the new one nor any beside it has. */
@@ -43,7 +41,8 @@ export async function removeOrphans(
   }
 }
 
-async function dataFilesOfOthers(target: string): Promise<Set<string>> {
+/** Data files of the other models in the folder. */
+export async function dataFilesOfOthers(target: string): Promise<Set<string>> {
   const folder = dirname(target);
   const files = new Set<string>();
   for (const entry of await readdir(folder)) {

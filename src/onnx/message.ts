@@ -15,6 +15,13 @@ export interface CopiedSpan {
 
 export type Piece = Uint8Array | CopiedSpan | { readonly tensor: Tensor };
 
+/** The bytes of a tensor: a stretch of a file where they are one. */
+export function pieceOf(tensor: Tensor): CopiedSpan | { readonly tensor: Tensor } {
+  const { source, byteLength } = tensor;
+  if (!(source instanceof RangeBytes)) return { tensor };
+  return { source: source.source, start: source.start, end: source.start + byteLength };
+}
+
 type Part = Piece | Message;
 
 export class Message {
@@ -51,11 +58,10 @@ export class Message {
 
   /** The bytes of a tensor, wherever they are. */
   payload(number: number, tensor: Tensor): void {
-    const { source, byteLength } = tensor;
-    this.#lengthPrefix(number, byteLength);
-    if (source instanceof RangeBytes) {
-      this.#copy({ source: source.source, start: source.start, end: source.start + byteLength });
-    } else this.#add({ tensor }, byteLength);
+    this.#lengthPrefix(number, tensor.byteLength);
+    const piece = pieceOf(tensor);
+    if ('end' in piece) this.#copy(piece);
+    else this.#add(piece, tensor.byteLength);
   }
 
   /** A field as it was read; under another number, if one is given. */

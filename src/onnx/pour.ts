@@ -11,11 +11,17 @@ export interface Sink {
   write(bytes: Uint8Array): Promise<void>;
 }
 
+/** What is to be written, and how much it is. */
+export interface Content {
+  readonly size: number;
+  pieces(): Iterable<Piece>;
+}
+
 const BUFFER_BYTES = 8 << 20;
 
-export async function pour(pieces: Iterable<Piece>, sink: Sink): Promise<void> {
-  const stream = new Buffered(sink);
-  for (const piece of pieces) {
+export async function pour(content: Content, sink: Sink): Promise<void> {
+  const stream = new Buffered(sink, Math.max(1, Math.min(BUFFER_BYTES, content.size)));
+  for (const piece of content.pieces()) {
     if (piece instanceof Uint8Array) await stream.write(piece);
     else if ('tensor' in piece) await pourTensor(piece.tensor, stream);
     else await pourSpan(piece, stream);
@@ -47,18 +53,20 @@ async function pourTensor(tensor: Tensor, stream: Buffered): Promise<void> {
 /** Two buffers: while one is on its way, the other is filled. */
 class Buffered {
   readonly #sink: Sink;
+  readonly #capacity: number;
   readonly #buffers: [Uint8Array | undefined, Uint8Array | undefined] = [undefined, undefined];
   #current = 0;
   #used = 0;
   #pending: Promise<void> = Promise.resolve();
 
-  constructor(sink: Sink) {
+  constructor(sink: Sink, capacity: number) {
     this.#sink = sink;
+    this.#capacity = capacity;
   }
 
   async write(bytes: Uint8Array): Promise<void> {
     // What fills a buffer goes without a copy.
-    if (bytes.length >= BUFFER_BYTES) {
+    if (bytes.length >= this.#capacity) {
       await this.#send();
       await this.#pending;
       await this.#sink.write(bytes);
@@ -73,11 +81,11 @@ class Buffered {
 
   /** A part of the stream to fill, of up to `length` bytes. */
   async room(length: number): Promise<Uint8Array> {
-    if (this.#used === BUFFER_BYTES) await this.#send();
+    if (this.#used === this.#capacity) await this.#send();
     const index = this.#current as 0 | 1;
-    this.#buffers[index] ??= new Uint8Array(BUFFER_BYTES);
+    this.#buffers[index] ??= new Uint8Array(this.#capacity);
     const start = this.#used;
-    this.#used = Math.min(start + length, BUFFER_BYTES);
+    this.#used = Math.min(start + length, this.#capacity);
     return this.#buffers[index].subarray(start, this.#used);
   }
 

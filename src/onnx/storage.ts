@@ -3,6 +3,7 @@
 // "External Tensor Data").
 
 import type { Tensor, TensorSource } from '../tensor/tensor.ts';
+import { type Piece, pieceOf } from './message.ts';
 
 /** Protobuf messages end here. */
 export const MAX_MESSAGE_BYTES = 2 ** 31 - 1;
@@ -50,5 +51,13 @@ export class DataFile implements Storage {
       this.size = offset + byteLength;
     }
     return { location: this.location, offset, length: byteLength };
+  }
+  *pieces(): Generator<Piece> {
+    let at = 0;
+    for (const { tensor, offset } of this.tensors) {
+      yield new Uint8Array(offset - at);
+      yield pieceOf(tensor);
+      at = offset + tensor.byteLength;
+    }
   }
 }

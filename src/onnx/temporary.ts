@@ -4,8 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { unlinkSync } from 'node:fs';
 import { chmod, type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Piece } from './message.ts';
-import { pour, type Sink } from './pour.ts';
+import { type Content, pour, type Sink } from './pour.ts';
 
 /** Temporary files that exist; removed if the process ends before they are placed. */
 const pending = new Set<string>();
@@ -47,13 +46,13 @@ export class Temporary {
   }
 
   /** Beside `name` in `folder`, hence on the same file system. */
-  static async write(folder: string, name: string, pieces: Iterable<Piece>): Promise<Temporary> {
+  static async write(folder: string, name: string, content: Content): Promise<Temporary> {
     const unique = randomBytes(4).toString('hex');
     const file = new Temporary(join(folder, `.${name.slice(0, 200)}.${unique}.tmp`));
     try {
       const handle = await open(file.#path, 'wx');
       try {
-        await pour(pieces, new HandleSink(handle));
+        await pour(content, new HandleSink(handle));
         await handle.sync();
       } finally {
         await handle.close();

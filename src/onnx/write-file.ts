@@ -12,10 +12,9 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { XformError } from '../errors/error.ts';
 import { cannotWrite, modelTooLarge } from '../errors/model.ts';
 import type { Model } from '../graph/index.ts';
-import { chooseDataName, currentDataFiles, removeOrphans } from './data-file.ts';
-import type { Message, Piece } from './message.ts';
+import { currentDataFiles, dataFilesOfOthers, freeName, removeOrphans } from './data-file.ts';
+import type { Message } from './message.ts';
 import { pour, type Sink } from './pour.ts';
-import { RangeBytes } from './source.ts';
 import { DataFile, INLINE, MAX_MESSAGE_BYTES } from './storage.ts';
 import { HandleSink, syncFolder, Temporary } from './temporary.ts';
 import { layOut } from './write-model.ts';
@@ -43,16 +42,13 @@ export async function writeModel(
     const target = existsSync(path) ? realpathSync(path) : resolve(path);
     const old = await stat(target).catch(() => undefined);
     if (old && !old.isFile()) return await writeInto(model, path, target);
-    const message = layOut(model, INLINE);
-    if (options.externalData || message.size > MAX_MESSAGE_BYTES) {
-      return await writePair(model, path, target);
-    }
     const before = currentDataFiles(target);
-    const file = await Temporary.write(dirname(target), basename(target), message.pieces());
-    await file.moveTo(target);
+    const name = await writeFiles(model, target, before, options.externalData === true);
     await syncFolder(dirname(target));
-    await removeOrphans(target, before, undefined);
-    return { path, bytes: message.size, dataPath: undefined, dataBytes: 0 };
+    await removeOrphans(target, before, name);
+    const dataPath = name === undefined ? undefined : join(dirname(target), name);
+    const bytes = (await stat(target)).size;
+    return { path, bytes, dataPath, dataBytes: dataPath ? (await stat(dataPath)).size : 0 };
   } catch (error) {
     throw explained(error, path);
   }
@@ -63,55 +59,85 @@ async function writeInto(model: Model, path: string, target: string): Promise<Wr
   const message = inOneMessage(model);
   const handle = await open(target, 'w');
   try {
-    await pour(message.pieces(), new HandleSink(handle));
+    await pour(message, new HandleSink(handle));
   } finally {
     await handle.close();
   }
   return { path, bytes: message.size, dataPath: undefined, dataBytes: 0 };
 }
 
-async function writePair(model: Model, path: string, target: string): Promise<WriteSummary> {
-  const folder = dirname(target);
-  const before = currentDataFiles(target);
-  const name = await chooseDataName(target);
-  const final = withDataFile(model, name);
-  const { message, data } = final;
-  const dataPath = join(folder, name);
-  const dataTemporary = await Temporary.write(folder, name, dataPieces(data));
-  const temporaries = [dataTemporary];
+/** Returns the name of the data file, if there is one. */
+async function writeFiles(
+  model: Model,
+  target: string,
+  before: ReadonlySet<string>,
+  wantsData: boolean,
+): Promise<string | undefined> {
+  const [folder, file] = [dirname(target), basename(target)];
+  const inline = wantsData ? undefined : layOut(model, INLINE);
+  if (inline && inline.size <= MAX_MESSAGE_BYTES) {
+    const temporary = await Temporary.write(folder, file, inline);
+    await temporary.moveTo(target);
+    return undefined;
+  }
+  const others = await dataFilesOfOthers(target);
+  const name = freeName(`${file}.data`, others);
+  const { message, data } = withDataFile(model, name);
+  const temporaries: Temporary[] = [];
+  const write = async (content: Message | DataFile) => {
+    const temporary = await Temporary.write(folder, file, content);
+    temporaries.push(temporary);
+    return temporary;
+  };
   try {
-    const modelTemporary = await Temporary.write(folder, basename(target), message.pieces());
-    temporaries.push(modelTemporary);
-    if (!existsSync(dataPath)) {
-      await dataTemporary.moveTo(dataPath);
-      await modelTemporary.moveTo(target);
-    } else {
-      const interim = `${name}.new`;
-      const first = withDataFile(model, interim).message;
-      const firstTemporary = await Temporary.write(folder, basename(target), first.pieces());
-      temporaries.push(firstTemporary);
-      await dataTemporary.moveTo(join(folder, interim));
-      await firstTemporary.moveTo(target);
-      await syncFolder(folder);
-      await giveName(join(folder, interim), dataPath);
-      await modelTemporary.moveTo(target);
-      await rm(join(folder, interim));
+    if (data.size === 0) {
+      await (await write(message)).moveTo(target);
+      return undefined;
     }
-    await syncFolder(folder);
+    const pair = { data: await write(data), model: await write(message) };
+    if (existsSync(join(folder, name))) {
+      const interim = freeName(`${name}.new`, new Set([...others, ...before]));
+      const first = await write(withDataFile(model, interim).message);
+      return await replaceBoth(target, name, interim, { ...pair, first });
+    }
+    await pair.data.moveTo(join(folder, name));
+    await pair.model.moveTo(target);
+    return name;
   } finally {
     for (const temporary of temporaries) await temporary.discard();
   }
-  await removeOrphans(target, before, name);
-  return { path, bytes: message.size, dataPath, dataBytes: data.size };
 }
 
-/** Lets a file be found under a second name, which another file had. */
-async function giveName(path: string, name: string): Promise<void> {
+/** Both files take the places of others; returns the name that the data ends up with. */
+async function replaceBoth(
+  target: string,
+  name: string,
+  interim: string,
+  files: { data: Temporary; first: Temporary; model: Temporary },
+): Promise<string> {
+  const folder = dirname(target);
+  const path = join(folder, interim);
+  await files.data.moveTo(path);
+  await files.first.moveTo(target);
+  await syncFolder(folder);
+  // Without a second name for the same data the model has to stay with the first.
+  if (!(await giveName(path, join(folder, name)))) return interim;
+  await syncFolder(folder);
+  await files.model.moveTo(target);
+  await rm(path);
+  return name;
+}
+
+/** Lets a file be found under a name that another file had; false where no file has two names. */
+async function giveName(path: string, name: string): Promise<boolean> {
   const second = `${path}.link`;
   await rm(second, { force: true });
-  await link(path, second);
-  await rename(second, name);
-  await syncFolder(dirname(name));
+  const isLinked = await link(path, second).then(
+    () => true,
+    () => false,
+  );
+  if (isLinked) await rename(second, name);
+  return isLinked;
 }
 
 function withDataFile(model: Model, location: string): { message: Message; data: DataFile } {
@@ -124,18 +150,6 @@ function withDataFile(model: Model, location: string): { message: Message; data:
     size = message.size;
   }
   throw modelTooLarge(size, MAX_MESSAGE_BYTES, 'Even without its weights it is too large.');
-}
-
-function* dataPieces(data: DataFile): Generator<Piece> {
-  let at = 0;
-  for (const { tensor, offset } of data.tensors) {
-    yield new Uint8Array(offset - at);
-    const { source, byteLength } = tensor;
-    if (source instanceof RangeBytes) {
-      yield { source: source.source, start: source.start, end: source.start + byteLength };
-    } else yield { tensor };
-    at = offset + byteLength;
-  }
 }
 
 function inOneMessage(model: Model): Message {
@@ -153,7 +167,7 @@ export async function encodeModel(model: Model): Promise<Uint8Array> {
   const message = inOneMessage(model);
   const bytes = new Uint8Array(message.size);
   let at = 0;
-  await pour(message.pieces(), {
+  await pour(message, {
     async write(chunk) {
       bytes.set(chunk, at);
       at += chunk.length;
@@ -165,7 +179,7 @@ export async function encodeModel(model: Model): Promise<Uint8Array> {
 /** The model as one message to a stream, which stays open; returns its length in bytes. */
 export async function writeModelTo(model: Model, stream: NodeJS.WritableStream): Promise<number> {
   const message = inOneMessage(model);
-  await pour(message.pieces(), new StreamSink(stream));
+  await pour(message, new StreamSink(stream));
   return message.size;
 }
 

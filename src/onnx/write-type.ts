@@ -23,16 +23,18 @@ export function writeValueInfo(
   field: Field | undefined,
 ): void {
   const origin = value.origin instanceof ValueOrigin ? value.origin : undefined;
-  if (field && origin?.name === value.name && sameType(origin.type, value.type)) {
+  const { type } = value;
+  const isSameType = origin !== undefined && sameType(origin.type, type);
+  if (field && isSameType && origin.name === value.name) {
     message.copy(field, number);
     return;
   }
   const shell = Shell.of(field, 'ValueInfoProto');
-  const { type } = value;
+  const isTyped = type !== undefined && !(field && isSameType);
   message.message(number, (info) =>
     assemble(info, shell, {
       [VALUE_INFO.name]: (m) => m.text(VALUE_INFO.name, value.name),
-      ...(type && {
+      ...(isTyped && {
         [VALUE_INFO.type]: (m: Message) => writeType(m, VALUE_INFO.type, type, shell),
       }),
     }),
