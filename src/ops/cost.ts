@@ -15,6 +15,7 @@ import {
   mul,
   type Node,
   product,
+  sub,
   substitute,
   symbolsOf,
   type Value,
@@ -209,23 +210,28 @@ export function peakActivationBytes(graph: Graph): Dim | undefined {
   }
   const kept = new Set(graph.outputs);
   const live = new Map<Value, Dim>();
+  let total: Dim = 0;
   const start = (value: Value): boolean => {
     if (!value.name || constantData(value)) return true;
     const bytes = bytesOf(value);
-    if (bytes !== undefined) live.set(value, bytes);
-    return bytes !== undefined;
+    if (bytes === undefined) return false;
+    live.set(value, bytes);
+    total = add(total, bytes);
+    return true;
   };
   if (!graph.inputs.filter((input) => !input.data).every(start)) return undefined;
-  let peak = sum(live.values());
+  let peak: Dim = total;
   for (const node of graph.nodes) {
     if (!node.outputs.every(start)) return undefined;
     const inner = innerPeak(node);
     if (inner === undefined) return undefined;
-    const now = add(sum(live.values()), inner);
+    const now = add(total, inner);
     if (nominal(now) > nominal(peak)) peak = now;
     for (const value of [...dependenciesOf(node), ...node.outputs]) {
       const isDead = (lastReader.get(value) ?? node) === node;
-      if (isDead && !kept.has(value)) live.delete(value);
+      if (!isDead || kept.has(value)) continue;
+      total = sub(total, live.get(value) ?? 0);
+      live.delete(value);
     }
   }
   return peak;
@@ -235,12 +241,6 @@ function innerPeak(node: Node): Dim | undefined {
   let peak: Dim | undefined = 0;
   for (const body of node.subgraphs()) peak = dearer(peak, peakActivationBytes(body));
   return peak;
-}
-
-function sum(dims: Iterable<Dim>): Dim {
-  let total: Dim = 0;
-  for (const dim of dims) total = add(total, dim);
-  return total;
 }
 
 function nominal(dim: Dim): number {

@@ -281,6 +281,37 @@ describe('control flow', () => {
   });
 });
 
+describe('functions', () => {
+  it('cost what their body costs with the attributes of the call', () => {
+    const body = new Graph('Twice');
+    const inner = new Builder(body);
+    const a = inner.input('a', undefined);
+    const w = inner.input('w', undefined);
+    const y = inner.op('MatMul', [inner.op('MatMul', [a, w]), w]);
+    body.outputs.push(y);
+    const g = new Builder(new Graph('main'));
+    const x = g.input('x', tensorType('float32', [3, 8]));
+    const weights = g.constant('w', weight('float32', [8, 8]));
+    g.output(g.op('Twice', [x, weights], {}, { domain: 'local' }), 'y');
+    const opsets = new Map([
+      ['', 17],
+      ['local', 1],
+    ]);
+    const model = new Model(g.graph, opsets);
+    model.functions.push({
+      name: 'Twice',
+      domain: 'local',
+      overload: '',
+      graph: body,
+      attributes: [],
+      defaults: new Map(),
+      opsets: new Map([['', 17]]),
+    });
+    expect(inferTypes(model)).toEqual([]);
+    expect(modelCost(model).macs).toBe(2 * 3 * 8 * 8);
+  });
+});
+
 describe('memory', () => {
   it('frees a value after its last reader', () => {
     // x 4 KB → Relu → Sigmoid → Add(Relu): at the Add three values of 4 KB are alive.
