@@ -3,6 +3,7 @@
 import { allGraphs, Builder, type Graph, type Model, type Node } from '../graph/index.ts';
 import { inferNode } from '../ops/index.ts';
 import type { Feeds } from '../tensor/feeds.ts';
+import { constantsToNodes } from './function-constants.ts';
 
 /** Runs a model on given inputs; `want` names outputs (all when left out). Given by the caller. */
 export type Runner = (model: Model, feeds: Feeds, want?: readonly string[]) => Promise<Feeds>;
@@ -78,17 +79,31 @@ export function rewrite(rule: Rewrite): Pass {
     run(model, context) {
       let changed = false;
       for (const graph of [...allGraphs(model)]) {
-        const opset = opsetsAt(model, graph).get('') ?? 1;
-        for (const node of graph.nodes) {
-          if (!ops.has('*') && (node.domain !== '' || !ops.has(node.op))) continue;
-          if (context.budget?.left === 0) return changed;
-          const g = new Builder(graph, node, (made) => inferNode(model, made));
-          changed = applyRule(rule, node, { ...context, model, opset, graph, g }) || changed;
-        }
+        const inGraph = applyIn(rule, ops, graph, model, context);
+        if (inGraph && isFunctionBody(model, graph)) constantsToNodes(graph);
+        changed ||= inGraph;
       }
       return changed;
     },
   };
+}
+
+function applyIn(
+  rule: Rewrite,
+  ops: ReadonlySet<string>,
+  graph: Graph,
+  model: Model,
+  context: PassContext,
+): boolean {
+  const opset = opsetsAt(model, graph).get('') ?? 1;
+  let changed = false;
+  for (const node of graph.nodes) {
+    if (!ops.has('*') && (node.domain !== '' || !ops.has(node.op))) continue;
+    if (context.budget?.left === 0) break;
+    const g = new Builder(graph, node, (made) => inferNode(model, made));
+    changed = applyRule(rule, node, { ...context, model, opset, graph, g }) || changed;
+  }
+  return changed;
 }
 
 function applyRule(rule: Rewrite, node: Node, context: RewriteContext): boolean {
