@@ -17,7 +17,7 @@ export interface PassChoice {
   readonly 'skip-pass'?: readonly string[] | undefined;
 }
 
-/** The passes to apply, in their order; those named explicitly whatever their level. */
+/** The passes to apply, in their order; those named explicitly whatever their level and cost. */
 export function choosePasses(all: readonly Pass[], choice: PassChoice): Pass[] {
   const names = [...new Set(all.map((pass) => pass.name))];
   const split = (text: string) =>
@@ -34,7 +34,7 @@ export function choosePasses(all: readonly Pass[], choice: PassChoice): Pass[] {
   return all.filter((pass) => {
     const allowed = only
       ? only.has(pass.name)
-      : choice.level === 'extended' || pass.level === 'basic';
+      : !pass.onDemand && (choice.level === 'extended' || pass.level === 'basic');
     return allowed && !without.has(pass.name);
   });
 }
@@ -43,7 +43,11 @@ export function passTable(passes: readonly Pass[]): Table {
   return {
     title: 'Passes in their order',
     columns: [{ name: 'pass' }, { name: 'level' }, { name: 'what it does' }],
-    rows: [...new Set(passes)].map((pass) => [pass.name, pass.level, pass.summary]),
+    rows: [...new Set(passes)].map((pass) => [
+      pass.name,
+      pass.onDemand ? `${pass.level}, only when named` : pass.level,
+      pass.summary,
+    ]),
   };
 }
 
