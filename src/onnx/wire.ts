@@ -55,6 +55,7 @@ export class Scanner implements Field {
   next(): boolean {
     this.head = this.end;
     if (this.head >= this.#limit) return false;
+    this.start = this.head;
     this.#tag();
     this.end = this.#skip();
     return true;
@@ -76,8 +77,8 @@ export class Scanner implements Field {
     return broken(this.source, this.head, message);
   }
 
+  /** Reads at `start` and moves it. */
   #tag(): void {
-    this.start = this.head;
     const tag = this.#varint();
     this.number = Math.floor(tag / 8);
     this.wire = tag % 8;

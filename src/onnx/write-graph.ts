@@ -3,7 +3,7 @@
 import type { Graph, Node, Value } from '../graph/index.ts';
 import { GRAPH, NODE, SPARSE_TENSOR, TENSOR } from './fields.ts';
 import { assemble, type Message, optionalText, type Parts, Shell } from './message.ts';
-import { AttrOrigin, GraphOrigin, NodeOrigin, ValueOrigin } from './origin.ts';
+import { AttrOrigin, GraphOrigin, NodeOrigin, TensorOrigin, ValueOrigin } from './origin.ts';
 import { canonicalDomain } from './read-graph.ts';
 import type { Storage } from './storage.ts';
 import { type Field, readText } from './wire.ts';
@@ -39,14 +39,21 @@ function originOf(value: Value): ValueOrigin | undefined {
   return value.origin instanceof ValueOrigin ? value.origin : undefined;
 }
 
+/** Initializers of unknown kinds are kept apart in the graph; in the file they have their places. */
 function writeInitializers(message: Message, graph: Graph, storage: Storage): void {
-  for (const value of graph.initializers) {
-    if (value.data) writeTensor(message, GRAPH.initializer, value.data, storage, value.name);
-  }
-  for (const value of graph.sparse) {
+  const opaque = [...graph.sparse].flatMap((value) => {
     const field = originOf(value)?.opaque;
-    if (field?.number === GRAPH.initializer) message.copy(field);
+    return field?.number === GRAPH.initializer ? [field] : [];
+  });
+  for (const { name, data } of graph.initializers) {
+    if (!data) continue;
+    const at = data.origin instanceof TensorOrigin ? data.origin.span : undefined;
+    while (at && opaque[0]?.source === at.source && opaque[0].head < at.head) {
+      message.copy(opaque.shift() as Field);
+    }
+    writeTensor(message, GRAPH.initializer, data, storage, name);
   }
+  for (const field of opaque) message.copy(field);
 }
 
 function writeSparse(message: Message, value: Value): void {

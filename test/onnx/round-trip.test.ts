@@ -5,11 +5,12 @@ import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import onnxProto from 'onnx-proto';
-import { allGraphs, type Graph, type Model } from '../../src/graph/index.ts';
+import { allGraphs, type Graph } from '../../src/graph/index.ts';
 import { decodeModel, decodeTensor, encodeModel, readModel } from '../../src/onnx/index.ts';
 import { dtypeInfo } from '../../src/tensor/dtype.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { allModels, NODE_TESTS, realModels, unpacked } from './corpus.ts';
+import { rename } from './rename.ts';
 import { messageOf, reencoded } from './schema.ts';
 
 const equalBytes = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0;
@@ -49,24 +50,6 @@ describe('a model that nothing changed', () => {
     expect(identical).toBeGreaterThanOrEqual(canonical);
   });
 });
-
-/** Renames everything that a graph can rename, so that nothing can be copied whole. */
-function rename(model: Model, change: (name: string) => string): void {
-  for (const graph of allGraphs(model)) {
-    const values = [
-      ...graph.inputs,
-      ...graph.initializers,
-      ...graph.sparse,
-      ...graph.outputs,
-      ...graph.declared,
-      ...[...graph.nodes].flatMap((node) => [...node.outputs, ...node.inputs]),
-    ];
-    for (const value of new Set(values)) if (value?.name) renamed.set(value, value.name);
-  }
-  for (const [value, name] of renamed) value.name = change(name);
-  renamed.clear();
-}
-const renamed = new Map<{ name: string }, string>();
 
 describe('a model that is written anew', () => {
   it('is the same message when names change there and back', async () => {
