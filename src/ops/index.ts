@@ -23,6 +23,7 @@ import './random.ts';
 import './reduce.ts';
 import './resize.ts';
 import './rnn.ts';
+import './scan.ts';
 import './sequence.ts';
 import './shape.ts';
 import './signal.ts';
