@@ -8,6 +8,7 @@ export * from './dim.ts';
 export { Graph } from './graph.ts';
 export { Model, type ModelFunction } from './model.ts';
 export { Node, type NodeParts, toAttrs } from './node.ts';
+export { type PrintOptions, printGraph, printModel } from './print.ts';
 export { printType, type TensorType, type Type, tensorType } from './type.ts';
 export { type Use, Value } from './value.ts';
 export * from './walk.ts';
