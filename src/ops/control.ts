@@ -1,5 +1,6 @@
-// If and Loop: the types of their bodies, and of what they hand out. Carried values of a Loop may change
-// their shape from run to run: sizes that do are widened to unknown until the types stand still.
+// If and Loop: the types of their bodies, and of what they hand out. Carried values of a Loop may
+// change their shape from run to run: sizes that do are widened to unknown until the types stand
+// still.
 
 import {
   cloneGraph,
