@@ -2,8 +2,8 @@
 
 import { readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import type { Model } from '../graph/index.ts';
-import { allGraphs } from '../graph/index.ts';
+import { modelUnsound } from '../errors/model.ts';
+import { allGraphs, checkModel, type Model } from '../graph/index.ts';
 import { decodeModel, readModel, writeModel, writeModelTo } from '../onnx/index.ts';
 import { parameterCount } from '../ops/cost.ts';
 import type { ModelSummary } from '../report/report.ts';
@@ -13,6 +13,16 @@ const STDIN = 0;
 /** Reads a model from a file, or from standard input for `-`. */
 export function readInput(path: string): Model {
   return path === '-' ? decodeModel(readFileSync(STDIN), { path: '-' }) : readModel(path);
+}
+
+/** The same for commands that work with the graph: throws where its structure is broken. */
+export function readSound(path: string): Model {
+  const model = readInput(path);
+  const problems = checkModel(model);
+  const [first] = problems;
+  if (!first) return model;
+  const where = first.where ? `${path}: ${first.where}` : path;
+  throw modelUnsound(first.message, where, problems.length);
 }
 
 /** `model.onnx` → `model.optimized.onnx`, beside the input. */

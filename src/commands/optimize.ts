@@ -2,7 +2,7 @@ import { freemem } from 'node:os';
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand, outputFlag, threadsFlag } from '../cli/base.ts';
 import { dataFlags, dataOptionsFrom } from '../cli/data-flags.ts';
-import { defaultOutput, readInput, summarize, writeOutput } from '../cli/models.ts';
+import { defaultOutput, readInput, readSound, summarize, writeOutput } from '../cli/models.ts';
 import { choosePasses, optimizeBlocks, passTable } from '../cli/optimize-report.ts';
 import { setSizes } from '../cli/sizes.ts';
 import { inputSpecs } from '../data/inputs.ts';
@@ -72,7 +72,7 @@ export default class Optimize extends BaseCommand<typeof Optimize> {
     const { flags } = this;
     if (flags['list-passes']) return { blocks: [passTable(passes)] };
     const path = this.requireModel(this.args.model);
-    const original = readInput(path);
+    const original = readSound(path);
     const output = flags.output ?? defaultOutput(path, 'optimized');
     this.outputIsStdout = output === '-';
     setSizes(original, this.sizes);

@@ -1,7 +1,7 @@
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand, threadsFlag } from '../cli/base.ts';
 import { dataFlags, dataOptionsFrom, parseAmount } from '../cli/data-flags.ts';
-import { readInput, summarize } from '../cli/models.ts';
+import { readSound, summarize } from '../cli/models.ts';
 import { setKnownSizes, setSizes } from '../cli/sizes.ts';
 import {
   verifyBlocks,
@@ -56,8 +56,8 @@ export default class Verify extends BaseCommand<typeof Verify> {
     };
     const dataOptions = dataOptionsFrom(flags);
     if (a === '-' && b === '-') throw usageProblem('only one of the models can be standard input');
-    const expected = readInput(a);
-    const actual = readInput(b);
+    const expected = readSound(a);
+    const actual = readSound(b);
     setSizes(expected, this.sizes);
     setKnownSizes(actual, this.sizes);
     const unfeedable = unfeedableInputs(expected);

@@ -52,6 +52,12 @@ export function modelBroken(message: string, where: string): XformError {
   return problem('model-broken', message, where, DOWNLOAD_AGAIN);
 }
 
+/** Well-formed bytes of a graph that cannot be run: cycles, names made twice or never. */
+export function modelUnsound(message: string, where: string, count: number): XformError {
+  const all = count === 1 ? 'more about the model' : `all ${count} problems`;
+  return problem('model-unsound', message, where, `Run xform inspect to see ${all}.`);
+}
+
 export function modelTooDeep(limit: number, where: string): XformError {
   return problem(
     'model-too-deep',

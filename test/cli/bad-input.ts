@@ -66,6 +66,8 @@ export interface Odd {
 export interface Broken extends Odd {
   /** What `inspect` has to say of it, as a problem or an error. */
   readonly seen: RegExp;
+  /** The runtime does not know it, but its graph is sound: `optimize` may work. */
+  readonly isSound?: boolean;
 }
 
 /** Structure that no command but `inspect` can work with. */
@@ -126,6 +128,7 @@ export const BROKEN: readonly Broken[] = [
   },
   {
     what: 'an operator that does not exist',
+    isSound: true,
     seen: /MatMull/,
     bytes: smallModel((g) => {
       first(g.node).opType = 'MatMull';
@@ -133,6 +136,7 @@ export const BROKEN: readonly Broken[] = [
   },
   {
     what: 'an operator of an unknown domain',
+    isSound: true,
     seen: /com\.example\.secret\.MatMul/,
     bytes: smallModel((g, m) => {
       first(g.node).domain = 'com.example.secret';
@@ -141,6 +145,7 @@ export const BROKEN: readonly Broken[] = [
   },
   {
     what: 'an opset from the future',
+    isSound: true,
     seen: /opset 9999/,
     bytes: smallModel((_, m) => {
       m.opsetImport = [{ domain: '', version: 9999 }];
@@ -148,6 +153,7 @@ export const BROKEN: readonly Broken[] = [
   },
   {
     what: 'an IR version from the future',
+    isSound: true,
     seen: /IR version 9999/,
     bytes: smallModel((_, m) => {
       m.irVersion = 9999;
