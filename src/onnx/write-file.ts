@@ -9,7 +9,6 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { link, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { XformError } from '../errors/error.ts';
 import { cannotWrite, modelTooLarge } from '../errors/model.ts';
 import type { Model } from '../graph/index.ts';
 import { currentDataFiles, dataFilesOfOthers, freeName, removeOrphans } from './data-file.ts';
@@ -210,10 +209,9 @@ const REASONS: Readonly<Record<string, string>> = {
   ENAMETOOLONG: 'the name is too long',
 };
 
+/** Errors of the system, in words; all others as they are. */
 function explained(error: unknown, path: string): unknown {
-  if (error instanceof XformError || !(error instanceof Error) || !('syscall' in error)) {
-    return error;
-  }
-  const { code, message } = error as NodeJS.ErrnoException;
+  const { code, syscall, message } = error as NodeJS.ErrnoException;
+  if (syscall === undefined) return error;
   return cannotWrite(path, REASONS[code ?? ''] ?? message, error);
 }
