@@ -1,10 +1,12 @@
 // The passes of `optimize`, in the order in which a round applies them.
 
 import convertBatchnorm from './optimize/convert-batchnorm.ts';
+import convertConcat from './optimize/convert-concat.ts';
 import convertReduceMean from './optimize/convert-reduce-mean.ts';
 import dropDead from './optimize/drop-dead.ts';
 import dropIdentity from './optimize/drop-identity.ts';
 import dropWeightInputs from './optimize/drop-weight-inputs.ts';
+import dropZeroState from './optimize/drop-zero-state.ts';
 import extractConstants from './optimize/extract-constants.ts';
 import foldConstants from './optimize/fold-constants.ts';
 import foldShapes from './optimize/fold-shapes.ts';
@@ -12,6 +14,7 @@ import fuseAttention from './optimize/fuse-attention.ts';
 import fuseBatchnorm from './optimize/fuse-batchnorm.ts';
 import fuseBias from './optimize/fuse-bias.ts';
 import fuseBiasGelu from './optimize/fuse-bias-gelu.ts';
+import fuseConstants from './optimize/fuse-constants.ts';
 import fuseGelu from './optimize/fuse-gelu.ts';
 import fuseGemm from './optimize/fuse-gemm.ts';
 import fuseHardSigmoid from './optimize/fuse-hard-sigmoid.ts';
@@ -47,6 +50,7 @@ export const passes: readonly Pass[] = [
   foldShapes,
   foldConstants,
   dropIdentity,
+  dropZeroState,
   mergeDuplicates,
   mergeCommon,
   mergeReshapes,
@@ -65,9 +69,11 @@ export const passes: readonly Pass[] = [
   fuseHardSwish,
   fuseHardSigmoid,
   fuseSilu,
+  fuseConstants,
   fuseScale,
   fuseInputAffine,
   convertBatchnorm,
+  convertConcat,
   convertReduceMean,
   fuseSlice,
   fuseParallelMatmul,

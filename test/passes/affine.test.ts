@@ -3,6 +3,7 @@
 
 import { describe, expect, it } from '@jest/globals';
 import { attr, type Value } from '../../src/graph/index.ts';
+import { Tensor } from '../../src/tensor/tensor.ts';
 import { rewriteAndCompare, type Sketch } from '../helpers/rewriting.ts';
 
 describe('fuse-input-affine', () => {
@@ -144,5 +145,103 @@ describe('fuse-slice', () => {
       },
     });
     expect(ops.filter((op) => op === 'Slice')).toHaveLength(3);
+  });
+});
+
+describe('fuse-constants', () => {
+  const vector = (s: Sketch) => s.weight([4]);
+  const divisor = (s: Sketch) => s.positive([4]);
+
+  it.each<[string, string, (s: Sketch) => Value, string, (s: Sketch) => Value, string[]]>([
+    ['Mul and Mul', 'Mul', vector, 'Mul', (s) => s.scalar(3), ['Mul']],
+    ['Mul and Div', 'Mul', vector, 'Div', divisor, ['Mul']],
+    ['Div and Mul', 'Div', divisor, 'Mul', vector, ['Mul']],
+    ['Div and Div', 'Div', divisor, 'Div', (s) => s.scalar(3), ['Div']],
+    ['Add and Sub', 'Add', vector, 'Sub', vector, ['Add']],
+    ['Sub and Add', 'Sub', vector, 'Add', vector, ['Add']],
+    ['Sub and Sub', 'Sub', vector, 'Sub', (s) => s.scalar(3), ['Sub']],
+    ['not Add and Mul', 'Add', vector, 'Mul', vector, ['Add', 'Mul']],
+    ['not to an outer product', 'Mul', vector, 'Mul', (s) => s.weight([3, 1]), ['Mul', 'Mul']],
+  ])('%s', async (_, first, a, second, b, left) => {
+    const { ops } = await rewriteAndCompare({
+      opset: 13,
+      passes: ['fuse-constants'],
+      build: (s) => s.g.op(second, [s.g.op(first, [s.input('x', [2, 3, 4]), a(s)]), b(s)]),
+    });
+    expect(ops).toEqual(left);
+  });
+
+  it('leaves a constant that is divided or subtracted from', async () => {
+    const { ops } = await rewriteAndCompare({
+      opset: 13,
+      passes: ['fuse-constants'],
+      build: (s) => {
+        const x = s.g.op('Exp', [s.input('x', [2, 4])]);
+        return s.g.op('Mul', [s.g.op('Div', [s.scalar(3), x]), s.scalar(2)]);
+      },
+    });
+    expect(ops).toEqual(['Exp', 'Div', 'Mul']);
+  });
+});
+
+describe('convert-concat', () => {
+  it.each([9, 13])('turns a block of zeros into padding at opset %i', async (opset) => {
+    const { ops } = await rewriteAndCompare({
+      opset,
+      passes: ['convert-concat'],
+      build: (s) => {
+        const zeros = (n: number) => s.g.op('ConstantOfShape', [s.ints(1, n, 4, 4)]);
+        return s.g.op('Concat', [zeros(2), s.input('x', [1, 3, 4, 4]), zeros(5)], { axis: -3 });
+      },
+    });
+    expect(ops).toEqual(['Pad']);
+  });
+
+  it('leaves a block of ones', async () => {
+    const { ops } = await rewriteAndCompare({
+      opset: 13,
+      passes: ['convert-concat'],
+      build: (s) => {
+        const value = Tensor.of('float32', [1], [1]);
+        const ones = s.g.op('ConstantOfShape', [s.ints(1, 2, 4, 4)], { value });
+        return s.g.op('Concat', [s.input('x', [1, 3, 4, 4]), ones], { axis: 1 });
+      },
+    });
+    expect(ops).toEqual(['ConstantOfShape', 'Concat']);
+  });
+});
+
+describe('fuse-slice of a Concat', () => {
+  const halves = (end: number) => (s: Sketch) => {
+    const [a, b] = [s.input('a', [2, 3]), s.input('b', [2, 4])];
+    const whole = s.g.op('Concat', [s.g.op('Neg', [a]), s.g.op('Abs', [b])], { axis: 1 });
+    const cut = (from: number, to: number) =>
+      s.g.op('Slice', [whole, s.ints(from), s.ints(to), s.ints(1)]);
+    return [s.g.op('Relu', [cut(0, end)]), s.g.op('Relu', [cut(-4, 1000)])];
+  };
+
+  it('takes the parts', async () => {
+    const test = { opset: 13, passes: ['fuse-slice'] };
+    const { ops } = await rewriteAndCompare({ ...test, build: halves(3) });
+    expect(ops.sort()).toEqual(['Abs', 'Neg', 'Relu', 'Relu']);
+    const other = await rewriteAndCompare({ ...test, build: halves(2) });
+    expect(other.ops).toContain('Concat');
+  });
+});
+
+describe('drop-zero-state', () => {
+  const build = (fill: number) => (s: Sketch) => {
+    const value = Tensor.of('float32', [1], [fill]);
+    const state = () => s.g.op('ConstantOfShape', [s.ints(1, 2, 4)], { value });
+    const weights = [s.weight([1, 16, 3]), s.weight([1, 16, 4])];
+    const x = s.input('x', [5, 2, 3]);
+    const inputs = [x, ...weights, undefined, undefined, state(), state()];
+    return s.g.ops('LSTM', inputs, 3, { hidden_size: 4 });
+  };
+
+  it('leaves out zeros, and nothing else', async () => {
+    const test = { opset: 13, passes: ['drop-zero-state'] };
+    expect((await rewriteAndCompare({ ...test, build: build(0) })).ops).toEqual(['LSTM']);
+    expect((await rewriteAndCompare({ ...test, build: build(1) })).ops).toHaveLength(3);
   });
 });

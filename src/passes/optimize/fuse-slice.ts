@@ -1,15 +1,17 @@
-// Slices of different axes one after the other are one Slice.
+// Slices of different axes one after the other are one Slice; a Slice of a Concat that cuts out
+// exactly one part is that part.
 
 import { attr, type Node } from '../../graph/index.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 import { fuse, intsOf, isOutput, producer } from '../match.ts';
-import { rewrite } from '../pass.ts';
+import { type RewriteContext, rewrite } from '../pass.ts';
 
 export default rewrite({
   name: 'fuse-slice',
   summary: 'Makes one Slice of several that cut different axes',
   on: 'Slice',
   apply(node, context) {
+    if (cutsPart(node, context)) return true;
     const inner = producer(node.input(0), 'Slice');
     const x = inner?.input(0);
     const rank = x?.shape?.length;
@@ -38,6 +40,30 @@ export default rewrite({
     return fuse(context, [node, inner], node.output, g.op('Slice', [x, ...inputs]));
   },
 });
+
+/** Slice(Concat(a, b), all of b) = b. */
+function cutsPart(node: Node, context: RewriteContext): boolean {
+  const concat = producer(node.input(0), 'Concat');
+  const rank = concat?.output.shape?.length;
+  if (!concat || rank === undefined || concat.graph !== node.graph) return false;
+  const [cut, ...others] = cutsOf(node, rank) ?? [];
+  const given = concat.int('axis', 1);
+  const axis = given < 0 ? given + rank : given;
+  if (!cut || others.length > 0 || cut.axis !== axis || cut.step !== 1) return false;
+  const sizes = concat.inputs.map((part) => part?.shape?.[axis]);
+  if (!sizes.every((size) => typeof size === 'number')) return false;
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  const place = (at: number) => Math.min(Math.max(at < 0 ? at + total : at, 0), total);
+  let start = 0;
+  for (const [i, size] of sizes.entries()) {
+    const part = concat.input(i);
+    if (part && size > 0 && place(cut.start) === start && place(cut.end) === start + size) {
+      return fuse(context, [node, concat], node.output, part);
+    }
+    start += size;
+  }
+  return false;
+}
 
 interface Cut {
   readonly axis: number;

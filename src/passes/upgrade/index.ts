@@ -1,0 +1,135 @@
+// Lifts a model to a newer opset of the standard domain, one version at a time: each operator that
+// changed has an adapter, found by name and version in the tables of this folder. All or nothing.
+
+import assert from 'node:assert/strict';
+import { type Graph, graphsOf, type Model, type Node } from '../../graph/index.ts';
+import { inferTypes } from '../../ops/index.ts';
+import { type Adapter, type Adapters, Constants, UpgradeContext } from './adapter.ts';
+import { drop } from './attributes.ts';
+import { elementwise } from './elementwise.ts';
+import { layout } from './layout.ts';
+import { legacy } from './legacy.ts';
+import { norm } from './norm.ts';
+import { recurrent } from './recurrent.ts';
+import { reduce } from './reduce.ts';
+import { resize } from './resize.ts';
+import { softmax } from './softmax.ts';
+import { VERSIONS } from './versions.ts';
+
+export { NEWEST_OPSET } from './versions.ts';
+
+const ADAPTERS: Adapters = {
+  ...elementwise,
+  ...layout,
+  ...legacy,
+  ...norm,
+  ...recurrent,
+  ...reduce,
+  ...resize,
+  ...softmax,
+};
+
+/** What opset 6 took from every operator: a hint for memory. */
+const dropConsumed = drop('consumed_inputs');
+
+export interface Upgrade {
+  /** The lifted copy; the model itself where there was nothing to lift, or something cannot be. */
+  readonly model: Model;
+  readonly from: number;
+  readonly to: number;
+  /** Nodes of the model as it was that had to be said differently. */
+  readonly changed: readonly string[];
+  /** Why the model stayed as it was. */
+  readonly blocked?: { readonly node: string; readonly reason: string };
+}
+
+/** Lifts main graph and functions to the target; versions that are newer already stay. */
+export function upgradeOpset(model: Model, target: number): Upgrade {
+  assert(target in MINIMAL_IR, `opset ${target} is not known`);
+  const from = model.opset;
+  const stays = { model, from, to: from, changed: [] };
+  if (!model.opsets.has('') || from >= target) return stays;
+  const copy = model.clone();
+  inferTypes(copy);
+  const changed = new Set<string>();
+  try {
+    liftGraph(copy, copy.graph, from, target, changed);
+    liftFunctions(copy, target, changed);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return { ...stays, blocked: { node: error.node, reason: error.message } };
+  }
+  copy.irVersion = Math.max(copy.irVersion, MINIMAL_IR[target] ?? 0);
+  return { model: copy, from, to: target, changed: [...changed] };
+}
+
+/** The first version of the file format that an opset may stand in. ONNX, Versioning.md. */
+const MINIMAL_IR: Readonly<Record<number, number>> = {
+  ...Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8].map((opset) => [opset, 3])),
+  9: 4,
+  10: 5,
+  11: 6,
+  12: 7,
+  13: 7,
+  14: 7,
+  15: 8,
+  16: 8,
+  17: 8,
+  18: 8,
+  19: 9,
+  20: 9,
+  21: 10,
+  22: 10,
+  23: 11,
+  24: 12,
+  25: 13,
+  26: 13,
+};
+
+class Refusal extends Error {
+  readonly node: string;
+
+  constructor(node: string, reason: string) {
+    super(reason);
+    this.node = node;
+  }
+}
+
+/** A main graph or the body of a function, with everything below it. */
+function liftGraph(model: Model, root: Graph, from: number, target: number, changed: Set<string>) {
+  const constants = new Constants(root, root !== model.graph);
+  for (let version = from + 1; version <= target; version++) {
+    // New nodes are of this version, and inferred as such.
+    model.opsets.set('', version);
+    for (const graph of [...graphsOf(root)]) {
+      for (const node of graph.nodes) {
+        if (node.domain !== '' || model.functionOf(node.op, '')) continue;
+        const name = node.describe();
+        const context = new UpgradeContext(model, node, graph, target, constants);
+        if (liftNode(node, version, context)) changed.add(name);
+      }
+    }
+  }
+  constants.dropUnused();
+}
+
+function liftNode(node: Node, version: number, context: UpgradeContext): boolean {
+  const versions = VERSIONS[node.op];
+  if (!versions) {
+    throw new Refusal(node.describe(), `"${node.op}" is not an operator of the standard`);
+  }
+  const dropped = version === 6 && dropConsumed(node, context) === true;
+  const adapter: Adapter | undefined = ADAPTERS[node.op]?.[version];
+  const result = adapter?.(node, context);
+  if (typeof result === 'object') throw new Refusal(node.describe(), result.skip);
+  return dropped || result === true;
+}
+
+function liftFunctions(model: Model, target: number, changed: Set<string>): void {
+  model.functions = model.functions.map((fn) => {
+    const from = fn.opsets.get('');
+    if (from === undefined || from >= target) return fn;
+    liftGraph(model, fn.graph, from, target, changed);
+    return { ...fn, opsets: new Map([...fn.opsets, ['', target]]) };
+  });
+}
