@@ -110,27 +110,34 @@ function errorCells(c: Comparison): Cell[] {
 
 function layerBlocks(layers: LayerReport): Block[] {
   const { first, total, byName, byPosition } = layers;
+  const harmless = layers.layers.filter((layer) => !layer.comparison.equal && !layer.matters);
   const facts: [string, Cell][] = [
     ['inner values', `${total}, compared ${byName} by name and ${byPosition} by position`],
     ['first to differ', first ? `"${first.name}", ${first.node}` : 'none'],
   ];
+  if (harmless.length > 0) {
+    const text = `${harmless.length} values, but what follows from them agrees again`;
+    facts.push(['also differ', text]);
+  }
   const worst = layers.layers
     .filter((layer) => layer.comparison.maxAbs > 0 || !layer.comparison.equal)
-    .sort((a, b) => severity(b.comparison) - severity(a.comparison))
+    .sort((a, b) => severity(b) - severity(a))
+    .sort((a, b) => Number(b.matters) - Number(a.matters))
     .slice(0, WORST_ROWS);
   const right = ERROR_COLUMNS.map((name) => ({ name, align: 'right' as const }));
-  const columns = [{ name: 'value' }, ...right, { name: 'by' }, { name: 'operator' }];
+  const columns = [{ name: 'value' }, ...right, { name: 'by' }, { name: 'operator' }, { name: '' }];
   const rows = worst.map((layer) => [
     layer.name === layer.counterpart ? layer.name : `${layer.name} = ${layer.counterpart}`,
     ...errorCells(layer.comparison),
     layer.by,
     layer.op,
+    layer.matters ? 'reaches an output' : '',
   ]);
   return [{ title: 'Layers', facts }, ...(rows.length ? [{ title: 'Worst', columns, rows }] : [])];
 }
 
 /** NaN and infinities where there should be none come first, then the size of the error. */
-function severity(c: Comparison): number {
+function severity({ comparison: c }: LayerResult): number {
   return c.nonFinite > 0 ? Number.POSITIVE_INFINITY : c.relNorm;
 }
 

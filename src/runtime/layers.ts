@@ -2,7 +2,7 @@
 // in which the first model computes them. Observed in portions, so that memory stays bounded.
 
 import type { Model, Value } from '../graph/index.ts';
-import { isStatic } from '../graph/index.ts';
+import { dependenciesOf, isStatic, topologicalOrder } from '../graph/index.ts';
 import { inferTypes } from '../ops/index.ts';
 import { type Comparison, compareTensors, type Tolerance } from '../tensor/compare.ts';
 import { byteLengthOf, elementCount } from '../tensor/dtype.ts';
@@ -20,6 +20,11 @@ export interface LayerResult {
   readonly node: string;
   readonly op: string;
   readonly comparison: Comparison;
+  /**
+   * Whether what comes of it reaches an output without passing a value that agrees. Where it does not,
+   * the second model only uses the name for something else (a convolution with its scale folded in).
+   */
+  readonly matters: boolean;
 }
 
 export interface LayerReport {
@@ -29,7 +34,7 @@ export interface LayerReport {
   readonly byPosition: number;
   /** In the order of the first model. */
   readonly layers: readonly LayerResult[];
-  /** The first that does not agree. */
+  /** The first that does not agree and matters. */
   readonly first: LayerResult | undefined;
 }
 
@@ -56,7 +61,7 @@ export async function compareLayers(
   const { pairs, total } = matchValues(expected.graph, actual.graph);
   const session: SessionOptions = { ...options.session, optimization: 'disabled', exact: true };
   const theirs = translateFeeds(expected, actual)(feeds);
-  const layers: LayerResult[] = [];
+  const compared: Compared[] = [];
   for (const portion of portions(pairs, options.portionBytes ?? PORTION_BYTES)) {
     const left = await observe(expected, feeds, names(portion, 'expected'), session);
     const right = await observe(actual, theirs, names(portion, 'actual'), session);
@@ -65,17 +70,38 @@ export async function compareLayers(
       const b = right.get(pair.actual.name);
       // Of one size only by what was known beforehand: no counterparts after all.
       if (!a || !b || a.shape.join() !== b.shape.join()) continue;
-      const comparison = compareTensors(a, b, options.tolerance);
-      layers.push({ ...describe(pair), comparison });
+      compared.push({ pair, comparison: compareTensors(a, b, options.tolerance) });
     }
   }
+  const mattering = reachingOutputs(expected, compared);
+  const layers = compared.map(({ pair, comparison }) => ({
+    ...describe(pair),
+    comparison,
+    matters: !comparison.equal && mattering.has(pair.expected),
+  }));
   return {
     total,
     byName: layers.filter((layer) => layer.by === 'name').length,
     byPosition: layers.filter((layer) => layer.by === 'position').length,
     layers,
-    first: layers.find((layer) => !layer.comparison.equal),
+    first: layers.find((layer) => layer.matters),
   };
+}
+
+interface Compared {
+  readonly pair: InnerPair;
+  readonly comparison: Comparison;
+}
+
+/** Values from which some way to an output meets no value that agrees. */
+function reachingOutputs({ graph }: Model, compared: readonly Compared[]): Set<Value> {
+  const agreeing = new Set(compared.filter((c) => c.comparison.equal).map((c) => c.pair.expected));
+  const reaching = new Set(graph.outputs.filter((value) => !agreeing.has(value)));
+  for (const node of topologicalOrder(graph).reverse()) {
+    if (!node.outputs.some((output) => reaching.has(output))) continue;
+    for (const value of dependenciesOf(node)) if (!agreeing.has(value)) reaching.add(value);
+  }
+  return reaching;
 }
 
 async function observe(

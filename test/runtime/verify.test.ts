@@ -228,6 +228,28 @@ describe('compareLayers', () => {
     });
   });
 
+  it('passes over names that mean something else, where all agrees again later', async () => {
+    const negated = network();
+    const [matmul, relu] = [...negated.graph.nodes];
+    // hidden = -(x W1), and the Relu after it reads its negative.
+    const g = new Builder(negated.graph, relu);
+    const [x, w] = [matmul?.input(0), matmul?.input(1)];
+    const other = g.op('Neg', [g.op('MatMul', [x, w])]);
+    relu?.setInput(0, g.op('Neg', [other]));
+    if (matmul) negated.graph.remove(matmul);
+    other.name = 'hidden';
+    const a = network();
+    const report = await compareLayers(a, negated, await feeds(a), OPTIONS);
+    expect(report.layers.map((layer) => [layer.name, layer.comparison.equal])).toEqual([
+      ['hidden', false],
+      ['active', true],
+      ['logits', true],
+      ['y', true],
+    ]);
+    expect(report.layers.some((layer) => layer.matters)).toBe(false);
+    expect(report.first).toBeUndefined();
+  });
+
   it('says the same when values are observed one at a time', async () => {
     const [whole, small] = [await layers({ nudge: 0.5 }), await layers({ nudge: 0.5 }, 1)];
     expect(small).toEqual(whole);
