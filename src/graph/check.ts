@@ -2,10 +2,10 @@
 
 import { byteLengthOf, elementCount } from '../tensor/dtype.ts';
 import type { Graph } from './graph.ts';
-import type { Model } from './model.ts';
+import type { Model, ModelFunction } from './model.ts';
 import type { Node } from './node.ts';
 import type { Value } from './value.ts';
-import { topologicalOrder } from './walk.ts';
+import { graphsOf, topologicalOrder } from './walk.ts';
 
 export interface Problem {
   /** Stable, kebab-case. */
@@ -16,18 +16,39 @@ export interface Problem {
 
 /** Everything that makes a model unusable or is sure to break a pass. */
 export function checkModel(model: Model): Problem[] {
-  return [model.graph, ...model.functions.map((f) => f.graph)].flatMap((graph) =>
-    checkGraph(graph, new Set()),
-  );
+  const bodies = [model.graph, ...model.functions.map((f) => f.graph)];
+  return [...bodies.flatMap((graph) => checkGraph(graph, undefined)), ...checkFunctions(model)];
 }
 
-function checkGraph(graph: Graph, visible: ReadonlySet<Value>): Problem[] {
+/** The values a graph may read: its own, and those of the graphs around it. */
+class Scope {
+  readonly #own = new Set<Value>();
+  readonly #outer: Scope | undefined;
+
+  constructor(outer: Scope | undefined) {
+    this.#outer = outer;
+  }
+
+  add(value: Value): void {
+    this.#own.add(value);
+  }
+
+  has(value: Value): boolean {
+    for (let scope: Scope | undefined = this; scope; scope = scope.#outer) {
+      if (scope.#own.has(value)) return true;
+    }
+    return false;
+  }
+}
+
+function checkGraph(graph: Graph, outer: Scope | undefined): Problem[] {
   const problems: Problem[] = [];
   const report = (code: string, message: string, where?: string) => {
     problems.push(where === undefined ? { code, message } : { code, message, where });
   };
   const names = new Map<string, string>();
-  const scope = new Set(visible);
+  const scope = new Scope(outer);
+  const inputs = new Set(graph.inputs);
   const define = (value: Value, by: string) => {
     const other = names.get(value.name);
     if (value.name && other)
@@ -38,7 +59,7 @@ function checkGraph(graph: Graph, visible: ReadonlySet<Value>): Problem[] {
   for (const value of graph.inputs) define(value, 'the graph inputs');
   for (const value of graph.sparse) define(value, 'the sparse initializers');
   for (const value of graph.initializers) {
-    if (!graph.inputs.includes(value)) define(value, 'the initializers');
+    if (!inputs.has(value)) define(value, 'the initializers');
     checkData(value, report);
   }
   for (const node of graph.nodes)
@@ -54,12 +75,7 @@ function checkGraph(graph: Graph, visible: ReadonlySet<Value>): Problem[] {
 
 type Report = (code: string, message: string, where?: string) => void;
 
-function checkNode(
-  node: Node,
-  scope: ReadonlySet<Value>,
-  report: Report,
-  problems: Problem[],
-): void {
+function checkNode(node: Node, scope: Scope, report: Report, problems: Problem[]): void {
   if (node.outputs.length === 0) report('no-output', 'the node makes nothing', node.describe());
   node.inputs.forEach((input, i) => {
     if (input && !scope.has(input)) {
@@ -70,7 +86,9 @@ function checkNode(
       );
     }
   });
-  for (const inner of node.subgraphs()) problems.push(...checkGraph(inner, scope));
+  for (const inner of node.subgraphs()) {
+    for (const problem of checkGraph(inner, scope)) problems.push(problem);
+  }
 }
 
 function checkOrder(graph: Graph, report: Report): void {
@@ -89,4 +107,30 @@ function checkData(value: Value, report: Report): void {
     'data-size',
     `initializer "${value.name}" is ${data.dtype} [${data.shape.join(', ')}], which takes ${expected} bytes, but has ${data.byteLength}`,
   );
+}
+
+/** Functions stand for their bodies: one that calls itself, however indirectly, has no end. */
+function checkFunctions(model: Model): Problem[] {
+  const problems: Problem[] = [];
+  const done = new Set<ModelFunction>();
+  const open = new Set<ModelFunction>();
+  const visit = (fn: ModelFunction): void => {
+    if (done.has(fn)) return;
+    if (open.has(fn)) {
+      const message = `function "${fn.name}" calls itself`;
+      problems.push({ code: 'recursive-function', message });
+      return;
+    }
+    open.add(fn);
+    for (const graph of graphsOf(fn.graph)) {
+      for (const { op, domain } of graph.nodes) {
+        const called = model.functionOf(op, domain);
+        if (called) visit(called);
+      }
+    }
+    open.delete(fn);
+    done.add(fn);
+  };
+  for (const fn of model.functions) visit(fn);
+  return problems;
 }

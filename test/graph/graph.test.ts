@@ -189,4 +189,22 @@ describe('check', () => {
         .sort(),
     ).toEqual(['data-size', 'duplicate-name', 'undefined-input', 'undefined-output']);
   });
+
+  it('names functions that call themselves', () => {
+    const body = (name: string, op: string) => {
+      const graph = new Graph(name);
+      const g = new Builder(graph);
+      g.output(g.op(op, [g.input('a', undefined)], {}, { domain: 'f' }));
+      return { name, domain: 'f', overload: '', graph, opsets: new Map<string, number>() };
+    };
+    const made = model(new Graph('main'));
+    const parts = { attributes: [], defaults: new Map() };
+    made.functions = [body('A', 'B'), body('B', 'C'), body('C', 'A'), body('D', 'A')].map((f) => ({
+      ...f,
+      ...parts,
+    }));
+    expect(checkModel(made)).toEqual([
+      { code: 'recursive-function', message: 'function "A" calls itself' },
+    ]);
+  });
 });
