@@ -48,16 +48,31 @@ function asXformError(error: unknown, commands: readonly string[]): XformError |
   return undefined;
 }
 
+/** What oclif's parser says, without its advice, which is about its own syntax. */
 function usageError(error: CLIError, commands: readonly string[]): XformError {
   const lines = error.message
     .split('\n')
-    .filter((line) => line.trim() && !line.startsWith('See more help'));
+    .map((line) => line.trim())
+    .filter((line) => line && !/^(See more help|Note:|Alternatively)/.test(line));
   const missing = /^command (.+) not found$/.exec(lines[0] ?? '');
-  if (missing?.[1]) return unknownName('command', missing[1].replaceAll(':', ' '), commands);
-  return usageProblem(
-    lines.join('; '),
-    'Run the command with --help to see its arguments and flags.',
-  );
+  // oclif takes words that follow for subcommands: `optimise:model.onnx`.
+  const [word] = missing?.[1]?.split(/[: ]/) ?? [];
+  if (word) return unknownName('command', word, commands);
+  const { flags: [flag] = [], parse } = error as CLIError & ParserDetails;
+  if (flag && lines[0]?.startsWith('Nonexistent flag')) {
+    return unknownName(
+      'flag',
+      flag,
+      Object.keys(parse?.input?.flags ?? {}).map((name) => `--${name}`),
+    );
+  }
+  const text = lines.join(' ').replace(/^[A-Z](?=[a-z])/, (letter) => letter.toLowerCase());
+  return usageProblem(text, 'Run the command with --help to see its arguments and flags.');
+}
+
+interface ParserDetails {
+  readonly flags?: readonly string[];
+  readonly parse?: { readonly input?: { readonly flags?: object } };
 }
 
 function systemError(error: Error & { code?: unknown; path?: unknown }): XformError {

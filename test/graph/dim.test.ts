@@ -54,11 +54,12 @@ const expression: fc.Arbitrary<Pair> = fc.letrec<{ node: Pair }>((tie) => ({
       .tuple(tie('node'), tie('node'), fc.constantFrom(...OPERATIONS))
       .map(([a, b, [dim, plain]]) => ({
         dim: dim(a.dim, b.dim),
-        value: (sizes) => plain(a.value(sizes), b.value(sizes)),
+        value: (sizes: ReadonlyMap<string, number>) => plain(a.value(sizes), b.value(sizes)),
       })),
     fc.tuple(tie('node'), fc.integer({ min: 1, max: 7 }), fc.boolean()).map(([a, n, up]) => ({
       dim: up ? ceilDiv(a.dim, n) : floorDiv(a.dim, n),
-      value: (sizes) => (up ? Math.ceil(a.value(sizes) / n) : Math.floor(a.value(sizes) / n)),
+      value: (sizes: ReadonlyMap<string, number>) =>
+        up ? Math.ceil(a.value(sizes) / n) : Math.floor(a.value(sizes) / n),
     })),
   ),
 })).node;
