@@ -151,8 +151,9 @@ function maskOf(found: Attention, plan: MaskPlan, context: RewriteContext): Valu
   if (typeof plan.rows === 'number') {
     return g.op('Expand', [value, fixed([1, 1, plan.rows, columns])]);
   }
-  const source = q.first ?? q.second ?? q.flat;
-  const axis = q.first ? 2 : 1;
+  // The flat form, where there is one, leaves nothing that only serves to be measured.
+  const source = q.flat ?? q.second ?? q.first;
+  const axis = source === q.first ? 2 : 1;
   const rows =
     opset >= 15
       ? g.op('Shape', [source], { start: axis, end: axis + 1 })
