@@ -45,8 +45,10 @@ export class UpgradeContext {
   }
 
   /** A constant int64 list. */
-  ints(...values: number[]): Value {
-    return this.constant(`ints_${values.join('_')}`, Tensor.int64(values));
+  ints(...values: (number | bigint)[]): Value {
+    const elements = BigInt64Array.from(values, BigInt);
+    const tensor = Tensor.of('int64', [values.length], elements);
+    return this.constant(`ints_${values.join('_')}`, tensor);
   }
 
   /** A constant int64 scalar. */

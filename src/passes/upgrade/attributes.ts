@@ -26,8 +26,10 @@ export function keepDefault(name: string, value: Attr): Adapter {
 /** Integers move to an input; none or an empty list leaves the input out. */
 export function intsToInput(name: string, index: number): Adapter {
   return (node, c) => {
-    const values = node.ints(name);
-    if (!values) return false;
+    // Not `node.ints`: the largest integer, which stands for the end, has no exact number.
+    const given = node.attrs.get(name);
+    if (given?.type !== 'ints') return false;
+    const values = given.value;
     node.setAttr(name, undefined);
     if (values.length > 0) node.setInput(index, c.ints(...values));
     return true;

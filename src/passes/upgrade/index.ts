@@ -4,30 +4,12 @@
 import assert from 'node:assert/strict';
 import { type Graph, graphsOf, type Model, type Node } from '../../graph/index.ts';
 import { inferTypes } from '../../ops/index.ts';
-import { type Adapter, type Adapters, Constants, UpgradeContext } from './adapter.ts';
+import { Constants, UpgradeContext } from './adapter.ts';
 import { drop } from './attributes.ts';
-import { elementwise } from './elementwise.ts';
-import { layout } from './layout.ts';
-import { legacy } from './legacy.ts';
-import { norm } from './norm.ts';
-import { recurrent } from './recurrent.ts';
-import { reduce } from './reduce.ts';
-import { resize } from './resize.ts';
-import { softmax } from './softmax.ts';
+import { ADAPTERS } from './table.ts';
 import { VERSIONS } from './versions.ts';
 
 export { NEWEST_OPSET } from './versions.ts';
-
-const ADAPTERS: Adapters = {
-  ...elementwise,
-  ...layout,
-  ...legacy,
-  ...norm,
-  ...recurrent,
-  ...reduce,
-  ...resize,
-  ...softmax,
-};
 
 /** What opset 6 took from every operator: a hint for memory. */
 const dropConsumed = drop('consumed_inputs');
@@ -98,6 +80,7 @@ class Refusal extends Error {
 /** A main graph or the body of a function, with everything below it. */
 function liftGraph(model: Model, root: Graph, from: number, target: number, changed: Set<string>) {
   const constants = new Constants(root, root !== model.graph);
+  const own = new Set([...graphsOf(root)].flatMap((graph) => [...graph.nodes]));
   for (let version = from + 1; version <= target; version++) {
     // New nodes are of this version, and inferred as such.
     model.opsets.set('', version);
@@ -106,7 +89,7 @@ function liftGraph(model: Model, root: Graph, from: number, target: number, chan
         if (node.domain !== '' || model.functionOf(node.op, '')) continue;
         const name = node.describe();
         const context = new UpgradeContext(model, node, graph, target, constants);
-        if (liftNode(node, version, context)) changed.add(name);
+        if (liftNode(node, version, context) && own.has(node)) changed.add(name);
       }
     }
   }
@@ -114,13 +97,11 @@ function liftGraph(model: Model, root: Graph, from: number, target: number, chan
 }
 
 function liftNode(node: Node, version: number, context: UpgradeContext): boolean {
-  const versions = VERSIONS[node.op];
-  if (!versions) {
+  if (!Object.hasOwn(VERSIONS, node.op)) {
     throw new Refusal(node.describe(), `"${node.op}" is not an operator of the standard`);
   }
   const dropped = version === 6 && dropConsumed(node, context) === true;
-  const adapter: Adapter | undefined = ADAPTERS[node.op]?.[version];
-  const result = adapter?.(node, context);
+  const result = ADAPTERS[node.op]?.[version]?.(node, context);
   if (typeof result === 'object') throw new Refusal(node.describe(), result.skip);
   return dropped || result === true;
 }

@@ -50,6 +50,8 @@ function countParts(node: Node) {
 /** Tiles along one axis become repeats of every axis. */
 function repeatEveryAxis(node: Node, c: UpgradeContext) {
   const [data, tiles, along] = node.inputs;
+  // Some exporters write the later form under the first version.
+  if (!along) return false;
   const [count] = numbers(tiles) ?? [];
   const [axis] = numbers(along) ?? [];
   const rank = data?.shape?.length;
