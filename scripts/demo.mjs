@@ -24,12 +24,12 @@ function xform(...args) {
   }
 }
 
-const digits = join(root, 'fixtures/digits.onnx');
-const test = join(root, 'fixtures/digits-test.npz');
-xform('inspect', digits);
-xform('optimize', digits, '-o', at('digits.small.onnx'));
-xform('verify', digits, at('digits.small.onnx'), '--data', test);
-xform('bench', digits, at('digits.small.onnx'), '--runs', '200');
+const model = join(root, 'fixtures/digits-transformer.onnx');
+const samples = join(root, 'fixtures/digits-test.npz');
+xform('inspect', model);
+xform('optimize', model, '-o', at('small.onnx'), '--level', 'extended');
+xform('verify', model, at('small.onnx'), '--data', samples);
+xform('bench', model, at('small.onnx'), '--runs', '200');
 xform('init', 'resnet18', '--in', '3x64x64', '--classes', '10', '-o', at('resnet18.onnx'));
 xform('optimize', at('resnet18.onnx'), '-o', at('resnet18.small.onnx'));
 xform('verify', at('resnet18.onnx'), at('resnet18.small.onnx'));
