@@ -32,10 +32,16 @@ import fuseSkipLayerNorm from './optimize/fuse-skip-layer-norm.ts';
 import fuseSlice from './optimize/fuse-slice.ts';
 import fuseSoftmax from './optimize/fuse-softmax.ts';
 import fuseSoftplus from './optimize/fuse-softplus.ts';
+import inlineFunctions from './optimize/inline-functions.ts';
 import inlineIf from './optimize/inline-if.ts';
+import mergeCasts from './optimize/merge-casts.ts';
+import mergeClips from './optimize/merge-clips.ts';
 import mergeCommon from './optimize/merge-common.ts';
+import mergeConcats from './optimize/merge-concats.ts';
 import mergeDuplicates from './optimize/merge-duplicates.ts';
 import mergeReshapes from './optimize/merge-reshapes.ts';
+import mergeShapes from './optimize/merge-shapes.ts';
+import mergeTransposes from './optimize/merge-transposes.ts';
 import moveReshape from './optimize/move-reshape.ts';
 import moveTranspose from './optimize/move-transpose.ts';
 import sortNodes from './optimize/sort-nodes.ts';
@@ -46,6 +52,7 @@ export const passes: readonly Pass[] = [
   sortNodes,
   dropWeightInputs,
   extractConstants,
+  inlineFunctions,
   inlineIf,
   foldShapes,
   foldConstants,
@@ -53,7 +60,12 @@ export const passes: readonly Pass[] = [
   dropZeroState,
   mergeDuplicates,
   mergeCommon,
+  mergeShapes,
+  mergeCasts,
+  mergeClips,
+  mergeConcats,
   mergeReshapes,
+  mergeTransposes,
   dropDead,
   fuseGemm,
   fuseBatchnorm,

@@ -116,6 +116,14 @@ function applyRule(rule: Rewrite, node: Node, context: RewriteContext): boolean 
   return true;
 }
 
+/** For passes that are no rewrites: counts one edit, unless the budget is used up. */
+export function mayEdit(context: PassContext, node?: Node): boolean {
+  const { budget } = context;
+  if (budget?.left === 0) return false;
+  if (budget) Object.assign(budget, { left: budget.left - 1, last: node?.describe() });
+  return true;
+}
+
 /** The opset imports that hold in a graph: those of the model, or of the function it is part of. */
 export function opsetsAt(model: Model, graph: Graph): ReadonlyMap<string, number> {
   return model.functions.find((f) => f.graph === graph.root)?.opsets ?? model.opsets;

@@ -1,9 +1,9 @@
 // The constant target that makes one shape of another: [batch, seq, 768] to [batch, seq, 12, 64] is
 // [0, 0, 12, 64]. ONNX Reshape: 0 copies the size of the same axis, one -1 takes what is left.
 
-import { divideExactly, product, type Shape, sameDim } from '../graph/index.ts';
+import { product, type Shape, sameDim } from '../graph/index.ts';
 
-/** Undefined where more than one size is neither a number nor a copy. */
+/** `to` has as many elements. Undefined where more than one size is neither a number nor a copy. */
 export function reshapeTarget(from: Shape, to: Shape): number[] | undefined {
   let open = -1;
   const target: number[] = [];
@@ -20,7 +20,6 @@ export function reshapeTarget(from: Shape, to: Shape): number[] | undefined {
     } else return undefined;
   }
   if (open < 0) return target;
-  // -1 is only right where sizes divide for certain, and 0 elements leave it undetermined.
-  const rest = product(to.filter((_, i) => i !== open));
-  return rest !== 0 && divideExactly(product(from), rest) !== undefined ? target : undefined;
+  // With no elements at all, -1 could be anything.
+  return product(to.filter((_, i) => i !== open)) === 0 ? undefined : target;
 }

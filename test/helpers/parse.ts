@@ -30,13 +30,37 @@ export function parseModel(text: string): Model {
   return new Parser(text).model();
 }
 
-type Scope = Map<string, Value>;
+/** Values by name: of one graph, and of those around it. */
+class Scope {
+  readonly own = new Map<string, Value>();
+  readonly outer: Scope | undefined;
+
+  constructor(outer?: Scope) {
+    this.outer = outer;
+  }
+
+  get(name: string): Value | undefined {
+    return this.own.get(name) ?? this.outer?.get(name);
+  }
+
+  set(name: string, value: Value): void {
+    this.own.set(name, value);
+  }
+
+  /** What nothing in this graph makes is made around it, perhaps later in the text. */
+  close(graph: Graph): void {
+    for (const [name, value] of this.own) {
+      const isMade = value.producer ?? value.data ?? graph.inputs.includes(value);
+      if (!isMade && this.outer && !this.outer.get(name)) this.outer.set(name, value);
+    }
+  }
+}
 
 class Parser extends Words {
   model(): Model {
     const header = this.peek() === '<' ? this.#header() : new Map();
     const opsets = header.get('opset_import') ?? new Map([['', 17]]);
-    const graph = this.#graph(new Map());
+    const graph = this.#graph(undefined);
     const model = new Model(
       graph,
       opsets as Map<string, number>,
@@ -61,26 +85,27 @@ class Parser extends Words {
     return new Map(entries);
   }
 
-  #graph(around: Scope): Graph {
+  #graph(around: Scope | undefined): Graph {
     return this.#body(this.name(), around);
   }
 
   /** What follows the name of a graph or function. */
-  #body(name: string, around: Scope): Graph {
+  #body(name: string, around: Scope | undefined): Graph {
     const graph = new Graph(name);
-    const scope: Scope = new Map();
+    const scope = new Scope(around);
     graph.inputs = this.list('(', ')', () => this.#typedValue(scope));
     this.next('=>');
     const results = this.list('(', ')', () => this.#typed());
     if (this.peek() === '<') this.list('<', '>', () => this.#initializer(graph, scope));
     this.next('{');
     const types = new Map(results.map(({ name, type }) => [name, type]));
-    while (!this.take('}')) graph.append(this.#node(scope, around, types));
+    while (!this.take('}')) graph.append(this.#node(scope, types));
     graph.outputs = results.map(({ name, type }) => {
-      const value = scope.get(name) ?? around.get(name) ?? new Value(name);
-      if (type && scope.has(name)) value.type = type;
+      const value = scope.get(name) ?? new Value(name);
+      if (type && scope.own.has(name)) value.type = type;
       return value;
     });
+    scope.close(graph);
     return graph;
   }
 
@@ -99,7 +124,7 @@ class Parser extends Words {
 
   #initializer(graph: Graph, scope: Scope): void {
     const { name, type } = this.#typed();
-    const known = scope.get(name);
+    const known = scope.own.get(name);
     const value = known ?? new Value(name, type);
     scope.set(name, value);
     if (!this.take('=')) {
@@ -133,7 +158,7 @@ class Parser extends Words {
     return Tensor.of(dtype, dims, values);
   }
 
-  #node(scope: Scope, around: Scope, types: ReadonlyMap<string, Type | undefined>): Node {
+  #node(scope: Scope, types: ReadonlyMap<string, Type | undefined>): Node {
     let label = '';
     if (this.take('[')) {
       label = this.name();
@@ -145,20 +170,19 @@ class Parser extends Words {
     this.next('=');
     const word = this.name();
     const dot = word.lastIndexOf('.');
-    const visible = new Map([...around, ...scope]);
     const attrs = new Map<string, Attr>();
     if (this.peek() === '<') {
-      for (const [key, value] of this.list('<', '>', () => this.#attr(visible)))
+      for (const [key, value] of this.list('<', '>', () => this.#attr(scope)))
         attrs.set(key, value);
     }
     const inputs = this.#inputs().map((name) => {
       if (name === '') return undefined;
-      const value = scope.get(name) ?? around.get(name) ?? new Value(name);
-      if (!around.has(name) || scope.has(name)) scope.set(name, value);
+      const value = scope.get(name) ?? new Value(name);
+      if (!scope.get(name)) scope.set(name, value);
       return value;
     });
     const outputs = results.map((name) => {
-      const value = (name && scope.get(name)) || new Value(name, types.get(name));
+      const value = (name && scope.own.get(name)) || new Value(name, types.get(name));
       if (name) scope.set(name, value);
       return value;
     });
@@ -178,14 +202,14 @@ class Parser extends Words {
     }
   }
 
-  #attr(scope: Scope): [string, Attr] {
+  #attr(scope: Scope | undefined): [string, Attr] {
     const key = this.next();
     const kind = this.take(':') ? this.next() : undefined;
     this.next('=');
     return [key, this.#value(scope, kind)];
   }
 
-  #value(scope: Scope, kind: string | undefined): Attr {
+  #value(scope: Scope | undefined, kind: string | undefined): Attr {
     const token = this.peek() ?? '';
     if (token === '[') return this.#listAttr(kind);
     if (token.startsWith('@')) return { type: 'reference', value: this.next().slice(1) };
@@ -222,10 +246,10 @@ class Parser extends Words {
     if (this.peek() === '<') {
       this.list('<', '>', () => {
         if (this.peek(1) === ',' || this.peek(1) === '>') attributes.push(this.next());
-        else defaults.set(...this.#attr(new Map()));
+        else defaults.set(...this.#attr(undefined));
       });
     }
-    const graph = this.#body(name, new Map());
+    const graph = this.#body(name, undefined);
     const domain = String(header.get('domain') ?? '');
     const opsets = (header.get('opset_import') ?? new Map([['', 17]])) as Map<string, number>;
     return { name, domain, overload: '', graph, attributes, defaults, opsets };

@@ -1,9 +1,8 @@
 // Nodes that hand their input on unchanged: one row per operator says when it does.
 
 import { type Node, sameShape, type Value } from '../../graph/index.ts';
-import { constantData } from '../../ops/index.ts';
-import { type DType, dtypeInfo, dtypeOf } from '../../tensor/dtype.ts';
-import { intsOf, isScalar, normalAxes, numbers } from '../match.ts';
+import { dtypeOf } from '../../tensor/dtype.ts';
+import { constant, intsOf, normalAxes, numbers, producer } from '../match.ts';
 import { rewrite, skip } from '../pass.ts';
 
 /** The value that output 0 always equals; undefined where the node does something. */
@@ -26,7 +25,7 @@ function neutral(node: Node, element: number, sides: readonly number[]): Value |
 }
 
 function isAll(value: Value | undefined, element: number): boolean {
-  if (isScalar(value, element)) return true;
+  if (!value || (constant(value)?.size ?? 0) === 0) return false;
   return numbers(value)?.every((x) => x === element) ?? false;
 }
 
@@ -42,16 +41,16 @@ const RULES: Readonly<Record<string, Rule>> = {
   // In inference; with training_mode its mask is drawn.
   Dropout: (node) => {
     const training = node.input(2);
-    const off = !training || constantData(training)?.numbers()[0] === 0;
+    const off = !training || numbers(training)?.[0] === 0;
     const maskUnused = (node.outputs[1]?.uses.length ?? 0) === 0;
     return off && maskUnused && node.int('is_test', 1) === 1 ? node.input(0) : undefined;
   },
   Cast: (node) => {
     const [x] = node.inputs;
     const target = dtypeOf(node.int('to', 0));
-    if (target !== undefined && x?.dtype === target) return x;
-    return throughWider(x, target);
+    return target !== undefined && x?.dtype === target ? x : undefined;
   },
+  CastLike: (node) => (keepsType(node, node.input(0)) ? node.input(0) : undefined),
   Reshape: shapeOnly,
   Flatten: shapeOnly,
   Squeeze: shapeOnly,
@@ -87,17 +86,20 @@ const RULES: Readonly<Record<string, Rule>> = {
   Pow: (node) => neutral(node, 1, [1]),
   Where: (node) => {
     const [condition, yes, no] = node.inputs;
-    const test = condition && constantData(condition)?.numbers();
+    const test = numbers(condition);
     if (!test || test.length === 0) return undefined;
     const chosen = test.every((b) => b !== 0) ? yes : test.every((b) => b === 0) ? no : undefined;
     return keepsType(node, chosen) ? chosen : undefined;
   },
-  Relu: (node) => (node.input(0)?.producer?.op === 'Relu' ? node.input(0) : undefined),
-  Abs: (node) => (node.input(0)?.producer?.op === 'Abs' ? node.input(0) : undefined),
+  Abs: again,
+  Ceil: again,
+  Floor: again,
+  Round: again,
+  Sign: again,
   Neg: undoes('Neg'),
   Not: undoes('Not'),
   Resize: (node) => (isPlainResize(node) ? node.input(0) : undefined),
-  Upsample: shapeOnly,
+  Upsample: (node) => (isPlainResize(node) ? node.input(0) : undefined),
   MaxPool: (node) => (isUnitPool(node) ? node.input(0) : undefined),
   AveragePool: (node) => (isUnitPool(node) ? node.input(0) : undefined),
   ReduceSum: unitReduction,
@@ -107,40 +109,31 @@ const RULES: Readonly<Record<string, Rule>> = {
   ReduceProd: unitReduction,
 };
 
+/** A second node of the same kind changes nothing more. */
+function again(node: Node): Value | undefined {
+  return producer(node.input(0), node.op) ? node.input(0) : undefined;
+}
+
 /** A second node of the same kind takes the first one back. */
 function undoes(op: string): Rule {
   return (node) => {
-    const inner = node.input(0)?.producer;
-    return inner?.op === op && inner.domain === '' ? inner.input(0) : undefined;
+    return producer(node.input(0), op)?.input(0);
   };
 }
 
-/** Cast to a wider type and back loses nothing. */
-function throughWider(x: Value | undefined, target: DType | undefined): Value | undefined {
-  const inner = x?.producer;
-  const [source] = inner?.op === 'Cast' && inner.domain === '' ? inner.inputs : [];
-  if (!source?.dtype || !x?.dtype || source.dtype !== target) return undefined;
-  return holds(x.dtype, source.dtype) ? source : undefined;
-}
-
-/** Whether every value of `narrow` survives in `wide`: by bits of the mantissa and the exponent. */
-function holds(wide: DType, narrow: DType): boolean {
-  const [w, n] = [dtypeInfo(wide), dtypeInfo(narrow)];
-  if (narrow === 'bool') return w.kind !== 'string';
-  if (w.kind === 'float' && n.kind === 'float') {
-    return (wide === 'float64' || wide === 'float32') && n.bits < w.bits;
-  }
-  const mantissa = wide === 'float64' ? 53 : wide === 'float32' ? 24 : 0;
-  if (w.kind === 'float') return (n.kind === 'int' || n.kind === 'uint') && n.bits <= mantissa;
-  if (w.kind === 'int' && n.kind === 'int') return n.bits <= w.bits;
-  return n.kind === 'uint' && n.bits < w.bits + (w.kind === 'uint' ? 1 : 0) && w.bits > 0;
-}
-
-/** Every coordinate mode maps equal sizes onto themselves, but for a cut-out and rounding up. */
+/**
+ * Every coordinate mode maps equal sizes onto themselves, but for a cut-out, symmetric scaling, and
+ * the one that shifts by half a pixel. A scale near 1 may give equal sizes and yet move pixels.
+ */
 function isPlainResize(node: Node): boolean {
   const mode = node.string('coordinate_transformation_mode', 'half_pixel');
-  const exact = !['tf_crop_and_resize', 'half_pixel_symmetric'].includes(mode);
-  return exact && keepsType(node, node.input(0));
+  const moves = ['tf_crop_and_resize', 'half_pixel_symmetric', 'tf_half_pixel_for_nn'];
+  if (moves.includes(mode) || !keepsType(node, node.input(0))) return false;
+  const isNew = node.inputs.length > 2 || node.op === 'Upsample';
+  const scales = node.input(isNew && node.op === 'Resize' ? 2 : 1);
+  const given = node.floats('scales') ?? (scales && numbers(scales));
+  if (given && given.length > 0) return given.every((scale) => scale === 1);
+  return node.input(3) !== undefined;
 }
 
 function isUnitPool(node: Node): boolean {

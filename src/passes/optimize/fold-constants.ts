@@ -1,18 +1,30 @@
 // Whatever depends on constants only is computed once, on onnxruntime, and stored. A result may be
 // stored when it is small, or no bigger than the weights that go with it.
 
-import { Graph, graphsOf, isStatic, Model, Node, type Type, Value } from '../../graph/index.ts';
-import { constantData, lookup } from '../../ops/index.ts';
+import {
+  allGraphs,
+  dependenciesOf,
+  type Graph,
+  isStatic,
+  type Model,
+  type Node,
+  type Type,
+  type Value,
+} from '../../graph/index.ts';
+import { constantData, inferNode } from '../../ops/index.ts';
 import { byteLengthOf, elementCount } from '../../tensor/dtype.ts';
-import type { Feeds } from '../../tensor/feeds.ts';
-import type { Pass, PassContext } from '../pass.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { coneOf } from '../cone.ts';
+import { constantsToNodes } from '../function-constants.ts';
+import { isFunctionBody, mayEdit, type Pass, type PassContext } from '../pass.ts';
+import { isPure } from '../pure.ts';
 
 /** Shapes, masks, position tables of short sequences: worth a node whatever they replace. */
 const SMALL_BYTES = 4096;
-/** More is no constant that a runtime wants to load at once. */
-const MAX_BYTES = 2 ** 30;
+/** What one run may hold, and what all results together may: they stay in memory. */
+const RUN_BYTES = 2 ** 28;
 /** Quantised weights must stay quantised. */
-const KEPT = new Set(['DequantizeLinear', 'QuantizeLinear', 'DynamicQuantizeLinear', 'Constant']);
+const KEPT = new Set(['DequantizeLinear', 'DynamicQuantizeLinear', 'Constant']);
 
 const pass: Pass = {
   name: 'fold-constants',
@@ -20,8 +32,10 @@ const pass: Pass = {
   level: 'basic',
   async run(model, context) {
     let changed = false;
-    for (const graph of [...graphsOf(model.graph)]) {
-      changed = (await foldGraph(model, graph, context)) || changed;
+    for (const graph of [...allGraphs(model)]) {
+      const inGraph = await new Folder(model, graph, context).fold();
+      if (inGraph && isFunctionBody(model, graph)) constantsToNodes(graph);
+      changed ||= inGraph;
     }
     return changed;
   },
@@ -29,54 +43,175 @@ const pass: Pass = {
 
 export default pass;
 
-async function foldGraph(model: Model, graph: Graph, context: PassContext): Promise<boolean> {
-  const nodes = foldable(model, graph);
-  // Taking one back makes what it reads a result of its own, which may then be too big in turn.
-  for (let settled = false; !settled; ) {
-    settled = true;
-    for (const node of nodes) {
-      if (!isFrontier(node, nodes, graph) || isWorthStoring(node, nodes)) continue;
-      nodes.delete(node);
-      context.note(node, 'its result would be bigger than what it is computed from');
-      settled = false;
+class Folder {
+  readonly #model: Model;
+  readonly #graph: Graph;
+  readonly #context: PassContext;
+  readonly #nodes: Set<Node>;
+
+  constructor(model: Model, graph: Graph, context: PassContext) {
+    this.#model = model;
+    this.#graph = graph;
+    this.#context = context;
+    this.#nodes = this.#foldable();
+  }
+
+  async fold(): Promise<boolean> {
+    // Taking one back makes what it reads a result of its own, which may then be too big in turn.
+    for (let tooBig = this.#tooBig(); tooBig.size > 0; tooBig = this.#tooBig()) {
+      for (const [node, reason] of tooBig) {
+        this.#nodes.delete(node);
+        this.#context.note(node, reason);
+      }
     }
+    let changed = false;
+    for (const values of this.#runs()) {
+      const results = await this.#compute(values);
+      for (const [value, data] of results) changed = this.#store(value, data) || changed;
+    }
+    for (const node of [...this.#nodes].reverse()) {
+      const isRead = node.outputs.some((v) => v.uses.length > 0 || this.#graph.outputs.includes(v));
+      if (!isRead) this.#graph.remove(node);
+    }
+    return changed;
   }
-  const wanted = [...nodes].flatMap((node) => node.outputs.filter((v) => leaves(v, nodes, graph)));
-  if (wanted.length === 0) return false;
-  const results = await compute(model, wanted, context);
-  let changed = false;
-  for (const value of wanted) {
-    const data = results.get(value.name);
-    if (!data || data.byteLength > MAX_BYTES) continue;
-    const { name } = value;
-    const stored = graph.addInitializer(name, data);
-    graph.replace(value, stored);
-    value.name = graph.fresh(`${name}_folded`);
+
+  /** Nodes whose inputs never change, in order. */
+  #foldable(): Set<Node> {
+    const found = new Set<Node>();
+    // Types of a function's body are those of its calls; what is constant has them anyway.
+    const needsTypes = isFunctionBody(this.#model, this.#graph);
+    for (const node of this.#graph.nodes) {
+      if (needsTypes && node.op === 'Constant') inferNode(this.#model, node);
+      if (KEPT.has(node.op) || !isPure(this.#model, node)) continue;
+      if ([...node.attrs.values()].some((attr) => attr.type === 'reference')) continue;
+      const isFixed = (value: Value) =>
+        (value.producer !== undefined && found.has(value.producer)) ||
+        constantData(value) !== undefined;
+      if (![...dependenciesOf(node)].every(isFixed)) continue;
+      if (needsTypes) inferNode(this.#model, node);
+      if (node.outputs.every((v) => !v.name || canStore(v.type))) found.add(node);
+    }
+    return found;
+  }
+
+  /** Results that something reads which is not folded with them. */
+  #results(node: Node): Value[] {
+    // Outputs of the graph need a node that makes them.
+    if (node.outputs.some((v) => this.#graph.outputs.includes(v))) return [];
+    return node.outputs.filter((v) => v.uses.some((use) => !this.#nodes.has(use.node)));
+  }
+
+  #tooBig(): Map<Node, string> {
+    const found = new Map<Node, string>();
+    // Bytes of weights that go; each pays for one result.
+    const purse = new Map<Value, number>();
+    for (const node of this.#nodes) {
+      const bytes = this.#results(node).reduce((sum, value) => sum + sizeOf(value), 0);
+      if (bytes <= SMALL_BYTES) continue;
+      if (bytes > RUN_BYTES) found.set(node, 'its result is too big to compute here');
+      else if (!this.#pay(node, bytes, purse))
+        found.set(node, 'its result would be bigger than what it is computed from');
+    }
+    return found;
+  }
+
+  #pay(node: Node, bytes: number, purse: Map<Value, number>): boolean {
+    const weights = [...this.#weightsBelow(node)].filter((value) =>
+      value.uses.every((use) => this.#nodes.has(use.node)),
+    );
+    for (const value of weights)
+      if (!purse.has(value)) purse.set(value, constantData(value)?.byteLength ?? 0);
+    const has = weights.reduce((sum, value) => sum + (purse.get(value) ?? 0), 0);
+    if (has < bytes) return false;
+    let due = bytes;
+    for (const value of weights) {
+      const part = Math.min(due, purse.get(value) ?? 0);
+      purse.set(value, (purse.get(value) ?? 0) - part);
+      due -= part;
+    }
+    return true;
+  }
+
+  /** Constants that a node is computed from, through folded nodes. */
+  #weightsBelow(node: Node): Set<Value> {
+    const seen = new Set<Node>();
+    const weights = new Set<Value>();
+    const open = [node];
+    for (let at = open.pop(); at; at = open.pop()) {
+      if (seen.has(at)) continue;
+      seen.add(at);
+      for (const value of dependenciesOf(at)) {
+        const { producer } = value;
+        if (producer && this.#nodes.has(producer)) open.push(producer);
+        else weights.add(value);
+      }
+    }
+    return weights;
+  }
+
+  /** All results in few runs, each within bounds. */
+  *#runs(): Generator<Value[]> {
+    let batch: Value[] = [];
+    let bytes = 0;
+    for (const node of this.#nodes) {
+      const results = this.#results(node);
+      if (results.length === 0) continue;
+      let cost = results.reduce((sum, value) => sum + sizeOf(value), 0);
+      for (const value of this.#weightsBelow(node)) cost += constantData(value)?.byteLength ?? 0;
+      if (batch.length > 0 && bytes + cost > RUN_BYTES) {
+        yield batch;
+        [batch, bytes] = [[], 0];
+      }
+      batch.push(...results);
+      bytes += cost;
+    }
+    if (batch.length > 0) yield batch;
+  }
+
+  /** All in one run; where that fails, each on its own, and the failing ones stay. */
+  async #compute(wanted: readonly Value[]): Promise<Map<Value, Tensor>> {
+    const results = new Map<Value, Tensor>();
+    try {
+      const cone = coneOf(this.#model, this.#graph, wanted);
+      const names = cone.graph.outputs.map((value) => value.name);
+      const found = await this.#context.run(cone, new Map());
+      wanted.forEach((value, i) => {
+        const data = found.get(names[i] ?? '');
+        if (data) results.set(value, data);
+      });
+    } catch (error) {
+      if (wanted.length === 1) {
+        const reason = error instanceof Error ? error.message : String(error);
+        const node = wanted[0]?.producer;
+        if (node) this.#context.note(node, `it could not be computed: ${reason}`);
+        return results;
+      }
+      for (const value of wanted) {
+        for (const [one, data] of await this.#compute([value])) results.set(one, data);
+      }
+    }
+    return results;
+  }
+
+  #store(value: Value, data: Tensor): boolean {
+    const { name, producer } = value;
+    // The size of what depends on values (NonZero …) is seen only now.
+    const isKnown = value.shape !== undefined && isStatic(value.shape);
+    if (!producer || (!isKnown && data.byteLength > SMALL_BYTES)) return false;
+    if (!mayEdit(this.#context, producer)) return false;
+    const stored = this.#graph.addInitializer(name, data);
+    this.#graph.replace(value, stored);
+    value.name = this.#graph.fresh(`${name}_folded`);
     stored.name = name;
-    changed = true;
+    return true;
   }
-  for (const node of [...nodes].reverse()) {
-    if (node.outputs.every((v) => v.uses.length === 0 && !graph.outputs.includes(v)))
-      graph.remove(node);
-  }
-  return changed;
 }
 
-/** Nodes whose inputs never change, in order. */
-function foldable(model: Model, graph: Graph): Set<Node> {
-  const found = new Set<Node>();
-  for (const node of graph.nodes) {
-    const spec = lookup(node);
-    if (!spec || spec.pure === false || node.subgraphs().length > 0) continue;
-    if (KEPT.has(node.op) || model.functionOf(node.op, node.domain)) continue;
-    if (!node.outputs.every((v) => !v.name || canStore(v.type))) continue;
-    const fixed = (value: Value | undefined) =>
-      value === undefined ||
-      (value.producer !== undefined && found.has(value.producer)) ||
-      constantData(value) !== undefined;
-    if (node.inputs.every(fixed)) found.add(node);
-  }
-  return found;
+/** 0 where it depends on values. */
+function sizeOf({ type }: Value): number {
+  if (type?.kind !== 'tensor' || !type.dtype || !type.shape || !isStatic(type.shape)) return 0;
+  return byteLengthOf(type.dtype, elementCount(type.shape));
 }
 
 /** Types that onnxruntime hands out to Node and every runtime reads back. */
@@ -84,97 +219,4 @@ function canStore(type: Type | undefined): boolean {
   if (type?.kind !== 'tensor' || type.dtype === undefined) return false;
   const { dtype } = type;
   return !dtype.startsWith('float8') && !dtype.startsWith('complex') && byteLengthOf(dtype, 8) >= 8;
-}
-
-/** Whether a value is read by something that is not folded with it. */
-function leaves(value: Value, nodes: ReadonlySet<Node>, graph: Graph): boolean {
-  // Outputs of the graph need a node that makes them.
-  if (graph.outputs.includes(value)) return false;
-  return value.uses.some((use) => !nodes.has(use.node));
-}
-
-function isFrontier(node: Node, nodes: ReadonlySet<Node>, graph: Graph): boolean {
-  return node.outputs.some((value) => leaves(value, nodes, graph));
-}
-
-function isWorthStoring(node: Node, nodes: ReadonlySet<Node>): boolean {
-  let bytes = 0;
-  for (const { type, name } of node.outputs) {
-    if (!name || type?.kind !== 'tensor' || !type.dtype) continue;
-    // The size of what depends on values (NonZero …) is bounded by its inputs.
-    if (type.shape && isStatic(type.shape))
-      bytes += byteLengthOf(type.dtype, elementCount(type.shape));
-  }
-  return bytes <= SMALL_BYTES || bytes <= freedBytes(node, nodes);
-}
-
-/** Bytes of the initializers that only this result needs. */
-function freedBytes(node: Node, nodes: ReadonlySet<Node>): number {
-  const cone = new Set<Node>();
-  const weights = new Set<Value>();
-  const visit = (at: Node) => {
-    if (cone.has(at)) return;
-    cone.add(at);
-    for (const input of at.inputs) {
-      if (input?.data) weights.add(input);
-      else if (input?.producer && nodes.has(input.producer)) visit(input.producer);
-    }
-  };
-  visit(node);
-  return [...weights]
-    .filter((value) => value.uses.every((use) => cone.has(use.node)))
-    .reduce((sum, value) => sum + (value.data?.byteLength ?? 0), 0);
-}
-
-/** All results in one run; where that fails, each on its own, and the failing ones stay. */
-async function compute(
-  model: Model,
-  wanted: readonly Value[],
-  context: PassContext,
-): Promise<Feeds> {
-  try {
-    return await context.run(coneOf(model, wanted), new Map());
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    if (wanted.length === 1) {
-      const [value] = wanted;
-      if (value?.producer) context.note(value.producer, `it could not be computed: ${reason}`);
-      return new Map();
-    }
-    const parts: Feeds[] = [];
-    for (const value of wanted) parts.push(await compute(model, [value], context));
-    return new Map(parts.flatMap((part) => [...part]));
-  }
-}
-
-/** A model of just the nodes that the wanted values depend on. */
-function coneOf(model: Model, wanted: readonly Value[]): Model {
-  const graph = new Graph('constants');
-  const twins = new Map<Value, Value>();
-  const copy = (value: Value): Value => {
-    const known = twins.get(value);
-    if (known) return known;
-    const data = value.data;
-    const twin = new Value(value.name, value.type, data);
-    twins.set(value, twin);
-    if (data) graph.initializers.add(twin);
-    else if (value.producer) copyNode(value.producer);
-    return twin;
-  };
-  const done = new Set<Node>();
-  const copyNode = (node: Node) => {
-    if (done.has(node)) return;
-    done.add(node);
-    const inputs = node.inputs.map((value) => value && copy(value));
-    const outputs = node.outputs.map(
-      (value) => twins.get(value) ?? new Value(value.name, value.type),
-    );
-    node.outputs.forEach((value, i) => {
-      twins.set(value, outputs[i] as Value);
-    });
-    const { op, domain, attrs, name } = node;
-    graph.append(new Node({ op, domain, name, inputs, outputs, attrs }));
-  };
-  graph.outputs = wanted.map(copy);
-  return new Model(graph, model.opsets, Math.max(model.irVersion, 4));
 }

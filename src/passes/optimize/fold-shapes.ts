@@ -2,8 +2,9 @@
 // constant, and a Reshape whose target is symbolic becomes one that copies (0) and infers (-1).
 
 import { type Dim, isStatic, type Node, type Value } from '../../graph/index.ts';
+import { constantData } from '../../ops/index.ts';
 import { Tensor } from '../../tensor/tensor.ts';
-import { isFunctionBody, type RewriteContext, rewrite } from '../pass.ts';
+import { type RewriteContext, rewrite } from '../pass.ts';
 import { reshapeTarget } from '../reshape-target.ts';
 
 export default rewrite({
@@ -11,7 +12,6 @@ export default rewrite({
   summary: 'Replaces computed shapes and indices that are known by constants',
   on: '*',
   apply(node, context) {
-    if (isFunctionBody(context.model, context.graph)) return undefined;
     if (node.domain === '' && node.op === 'Reshape' && fixTarget(node, context)) return true;
     let changed = false;
     for (const output of node.outputs) changed = foldKnown(node, output, context) || changed;
@@ -23,8 +23,10 @@ export default rewrite({
 function foldKnown(node: Node, value: Value, { graph }: RewriteContext): boolean {
   const { known, dtype, shape } = value;
   if (!known || !shape || !isStatic(shape) || node.op === 'Constant') return false;
-  if (dtype !== 'int64' && dtype !== 'int32') return false;
-  if (value.uses.length === 0 || graph.outputs.includes(value) || !areNumbers(known)) return false;
+  if (dtype !== 'int64' && dtype !== 'int32' && dtype !== 'bool') return false;
+  if (value.uses.length === 0 || graph.outputs.includes(value)) return false;
+  // "To the end" is written as the largest integer, which a number cannot hold.
+  if (!known.every(Number.isSafeInteger) || !areNumbers(known)) return false;
   const data = Tensor.of(dtype, shape, known);
   graph.replace(value, graph.addInitializer(`${value.name}_known`, data));
   return true;
@@ -33,8 +35,9 @@ function foldKnown(node: Node, value: Value, { graph }: RewriteContext): boolean
 function fixTarget(node: Node, { opset, g }: RewriteContext): boolean {
   const [x, target] = node.inputs;
   if (opset < 5 || !x?.shape || !target?.producer || node.int('allowzero', 0) !== 0) return false;
-  const to = target.known ?? node.output.shape;
-  if (!to || areNumbers(to)) return false;
+  // The shape it makes, not the target: a -1 or 0 in that is resolved.
+  const to = node.output.shape;
+  if (!to || areNumbers(to) || constantData(target)) return false;
   const fixed = reshapeTarget(x.shape, to);
   if (!fixed) return false;
   node.setInput(1, g.constant(`${node.output.name || node.name}_shape`, Tensor.int64(fixed)));

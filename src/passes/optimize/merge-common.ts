@@ -1,18 +1,23 @@
 // Common subexpressions: two nodes that do the same to the same values are one.
 
 import { type Attr, type Graph, type Model, type Node, Value } from '../../graph/index.ts';
-import { lookup } from '../../ops/index.ts';
-import type { Pass } from '../pass.ts';
+import { mayEdit, type Pass, type PassContext } from '../pass.ts';
+import { isPure } from '../pure.ts';
 
 /** Bigger tensors in attributes are compared by identity only. */
 const MAX_ATTRIBUTE_BYTES = 1024;
+
+/** a op b = b op a, bit for bit. */
+const COMMUTATIVE = new Set(
+  `Add And BitwiseAnd BitwiseOr BitwiseXor Equal Max Mean Min Mul Or Sum Xor`.split(' '),
+);
 
 const pass: Pass = {
   name: 'merge-common',
   summary: 'Computes equal expressions once',
   level: 'basic',
-  run(model) {
-    const merger = new Merger(model);
+  run(model, context) {
+    const merger = new Merger(model, context);
     return [model.graph, ...model.functions.map((f) => f.graph)]
       .map((graph) => merger.visit(graph, new Map()))
       .some(Boolean);
@@ -24,9 +29,11 @@ export default pass;
 class Merger {
   readonly #ids = new Map<object, number>();
   readonly #model: Model;
+  readonly #context: PassContext;
 
-  constructor(model: Model) {
+  constructor(model: Model, context: PassContext) {
     this.#model = model;
+    this.#context = context;
   }
 
   /** `around`: expressions of the graphs around this one, which its nodes may read. */
@@ -39,16 +46,18 @@ class Merger {
       if (key === undefined) continue;
       const twin = seen.get(key);
       if (!twin) seen.set(key, node);
-      else changed = merge(graph, node, twin) || changed;
+      else if (canMerge(graph, node, twin) && mayEdit(this.#context, node)) {
+        merge(graph, node, twin);
+        changed = true;
+      }
     }
     return changed;
   }
 
   #keyOf(node: Node): string | undefined {
-    const spec = lookup(node);
-    if (!spec || spec.pure === false || node.subgraphs().length > 0) return undefined;
-    if (this.#model.functionOf(node.op, node.domain)) return undefined;
+    if (node.subgraphs().length > 0 || !isPure(this.#model, node)) return undefined;
     const inputs = node.inputs.map((value) => (value ? this.#id(value) : '-'));
+    if (node.domain === '' && COMMUTATIVE.has(node.op) && node.attrs.size === 0) inputs.sort();
     const attrs = [...node.attrs]
       .map(([name, value]) => `${name}=${this.#attribute(value)}`)
       .sort();
@@ -58,8 +67,8 @@ class Merger {
 
   #attribute(value: Attr): string {
     if (value.type === 'tensor') {
-      const { dtype, shape, byteLength } = value.value;
-      const small = byteLength <= MAX_ATTRIBUTE_BYTES && dtype !== 'string';
+      const { dtype, shape, byteLength, isDerived } = value.value;
+      const small = byteLength <= MAX_ATTRIBUTE_BYTES && dtype !== 'string' && !isDerived;
       const content = small
         ? Buffer.from(value.value.bytes()).toString('base64')
         : `#${this.#id(value.value)}`;
@@ -82,12 +91,17 @@ class Merger {
   }
 }
 
-function merge(graph: Graph, node: Node, twin: Node): boolean {
-  const pairs = node.outputs.map(
-    (output, i) => [output, twin.outputs[i] ?? new Value('')] as const,
-  );
-  if (!pairs.every(([old, by]) => old.name === '' || graph.canReplace(old, by))) return false;
-  for (const [old, by] of pairs) if (old.name) graph.replace(old, by);
+function pairsOf(node: Node, twin: Node): [Value, Value][] {
+  return node.outputs
+    .map((output, i): [Value, Value] => [output, twin.outputs[i] ?? new Value('')])
+    .filter(([output]) => output.name !== '');
+}
+
+function canMerge(graph: Graph, node: Node, twin: Node): boolean {
+  return pairsOf(node, twin).every(([old, by]) => graph.canReplace(old, by));
+}
+
+function merge(graph: Graph, node: Node, twin: Node): void {
+  for (const [old, by] of pairsOf(node, twin)) graph.replace(old, by);
   graph.remove(node);
-  return true;
 }

@@ -1,9 +1,9 @@
 // Reshape, Flatten, Squeeze and Unsqueeze only rename axes: a chain of them is one Reshape.
 
-import type { Node, Value } from '../../graph/index.ts';
+import { isStatic, type Node, type Value } from '../../graph/index.ts';
 import { Tensor } from '../../tensor/tensor.ts';
-import { fuse, onlyUse, producer } from '../match.ts';
-import { isFunctionBody, rewrite } from '../pass.ts';
+import { fuse, intsOf, producer, removeDead } from '../match.ts';
+import { type RewriteContext, rewrite } from '../pass.ts';
 import { reshapeTarget } from '../reshape-target.ts';
 
 const RENAMES = ['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze'];
@@ -13,19 +13,37 @@ export default rewrite({
   summary: 'Makes one Reshape of a chain of Reshape, Flatten, Squeeze and Unsqueeze',
   on: RENAMES,
   apply(node, context) {
-    const { model, graph, g, opset } = context;
     const inner = producer(node.input(0), ...RENAMES);
-    if (!inner || inner.graph !== graph || opset < 5) return undefined;
-    if (!onlyUse(inner.output) || isFunctionBody(model, graph)) return undefined;
-    const source = inner.input(0);
-    const target = source && targetOf(source, node);
-    if (!target) return undefined;
-    const shape = g.constant(`${node.output.name}_shape`, Tensor.int64(target));
-    return fuse(context, [node, inner], node.output, g.op('Reshape', [source, shape]));
+    const source = inner?.input(0);
+    if (!inner || !source || context.opset < 5) return undefined;
+    if (node.op === 'Reshape' && saysAll(node)) {
+      node.setInput(0, source);
+      if (inner.graph === context.graph) removeDead(context.graph, [inner]);
+      return true;
+    }
+    return replace(node, inner, source, context);
   },
 });
 
-function targetOf(source: Value, node: Node): number[] | undefined {
+/** Whether the target of a Reshape does not depend on the shape that comes in, only on its size. */
+function saysAll(node: Node): boolean {
+  const target = intsOf(node, 'shape', 1);
+  return target?.every((size) => size !== 0) ?? false;
+}
+
+function replace(node: Node, inner: Node, source: Value, context: RewriteContext) {
+  const { g } = context;
   const { shape } = node.output;
-  return source.shape && shape && reshapeTarget(source.shape, shape);
+  const target = source.shape && shape && reshapeTarget(source.shape, shape);
+  if (!target) return undefined;
+  const sizes = g.constant(`${node.output.name}_shape`, Tensor.int64(target));
+  if (node.op === 'Reshape' && !(isStatic(shape) && shape.includes(0))) {
+    node.setInput(1, sizes);
+    node.setAttr('allowzero', undefined);
+    node.setInput(0, source);
+    if (inner.graph === context.graph) removeDead(context.graph, [inner]);
+    return true;
+  }
+  const by = g.op('Reshape', [source, sizes], {}, { name: node.name || undefined });
+  return fuse(context, [node, inner], node.output, by);
 }
