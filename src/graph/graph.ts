@@ -26,6 +26,8 @@ export class Graph {
   #last: Node | undefined;
   #size = 0;
   #names: Set<string> | undefined;
+  /** The number that each hint was last given. */
+  readonly #counts = new Map<string, number>();
 
   constructor(name = '') {
     this.name = name;
@@ -178,7 +180,12 @@ export class Graph {
     const root = this.root;
     root.#names ??= collectNames(root);
     let name = hint;
-    for (let i = 1; name === '' || root.#names.has(name); i++) name = `${hint}_${i}`;
+    let count = root.#counts.get(hint) ?? 0;
+    while (name === '' || root.#names.has(name)) {
+      count += 1;
+      name = `${hint}_${count}`;
+    }
+    root.#counts.set(hint, count);
     root.#names.add(name);
     return name;
   }

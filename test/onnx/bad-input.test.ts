@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import protobuf from 'protobufjs';
 import { XformError } from '../../src/errors/error.ts';
-import { checkModel, type Model } from '../../src/graph/index.ts';
+import { allGraphs, checkModel, type Model } from '../../src/graph/index.ts';
 import { decodeModel, encodeModel, readModel } from '../../src/onnx/index.ts';
 import { encode } from './everything.ts';
 import { messageOf } from './schema.ts';
@@ -111,7 +111,7 @@ describe('nesting', () => {
   it('is followed as far as it is sane', async () => {
     const bytes = nestedGraphs(90);
     const model = decodeModel(bytes);
-    expect(checkModel(model)).toEqual([]);
+    expect([...allGraphs(model)].length).toBe(91);
     expect(decodeModel(await encodeModel(model)).opset).toBe(17);
   });
 
