@@ -7,12 +7,14 @@ import { choosePasses, optimizeBlocks, passTable } from '../cli/optimize-report.
 import { setSizes } from '../cli/sizes.ts';
 import { inputSpecs } from '../data/inputs.ts';
 import { openDataset } from '../data/open.ts';
+import { badFlagValue } from '../errors/usage.ts';
 import type { Model } from '../graph/index.ts';
 import { weightBytes } from '../inspect/summary.ts';
 import { type Check, makeCheck } from '../passes/check.ts';
 import { passes } from '../passes/index.ts';
 import type { Runner } from '../passes/pass.ts';
 import { runPasses } from '../passes/run.ts';
+import { NEWEST_OPSET, upgradeOpset } from '../passes/upgrade/index.ts';
 import type { Outcome } from '../report/report.ts';
 import { COMPARABLE, createRunner } from '../runtime/runner.ts';
 import type { Feeds } from '../tensor/feeds.ts';
@@ -122,12 +124,32 @@ export default class Optimize extends BaseCommand<typeof Optimize> {
   }
 
   /** Lifts the opset where that was asked for. */
-  protected convert(model: Model): Model {
-    return model;
+  private convert(model: Model): Model {
+    const { opset } = this.flags;
+    if (opset === undefined) return model;
+    if (opset > NEWEST_OPSET)
+      throw badFlagValue('opset', String(opset), `an opset up to ${NEWEST_OPSET}`);
+    if (opset < model.opset) {
+      throw badFlagValue(
+        'opset',
+        String(opset),
+        `${model.opset}, which the model has, or more: it is never lowered`,
+      );
+    }
+    const lifted = upgradeOpset(model, opset);
+    if (lifted.blocked) {
+      const { node, reason } = lifted.blocked;
+      this.reporter.warn({
+        code: 'opset-kept',
+        message: `the model stays at opset ${lifted.from}: ${reason}`,
+        where: node,
+      });
+    }
+    return lifted.model;
   }
 
   /** What a pass has to keep; undefined, with the reason as a warning, where the model cannot run. */
-  protected async makeCheck(model: Model, run: Runner): Promise<Check | undefined> {
+  private async makeCheck(model: Model, run: Runner): Promise<Check | undefined> {
     const bytes = weightBytes(model);
     if (bytes > freemem() * RUNNABLE_SHARE) {
       this.reporter.warn({
