@@ -1,27 +1,17 @@
-import { freemem } from 'node:os';
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand, outputFlag, threadsFlag } from '../cli/base.ts';
 import { dataFlags, dataOptionsFrom } from '../cli/data-flags.ts';
 import { defaultOutput, readInput, readSound, summarize, writeOutput } from '../cli/models.ts';
+import { prepareCheck } from '../cli/optimize-check.ts';
 import { choosePasses, optimizeBlocks, passTable } from '../cli/optimize-report.ts';
 import { setSizes } from '../cli/sizes.ts';
-import { inputSpecs } from '../data/inputs.ts';
-import { openDataset } from '../data/open.ts';
 import { badFlagValue } from '../errors/usage.ts';
 import type { Model } from '../graph/index.ts';
-import { weightBytes } from '../inspect/summary.ts';
-import { type Check, makeCheck } from '../passes/check.ts';
 import { passes } from '../passes/index.ts';
-import type { Runner } from '../passes/pass.ts';
 import { runPasses } from '../passes/run.ts';
 import { NEWEST_OPSET, upgradeOpset } from '../passes/upgrade/index.ts';
 import type { Outcome } from '../report/report.ts';
 import { COMPARABLE, createRunner } from '../runtime/runner.ts';
-import type { Feeds } from '../tensor/feeds.ts';
-
-/** Share of the free memory that a model may take to be run: sessions copy weights. */
-const RUNNABLE_SHARE = 0.2;
-const CHECK_SAMPLES = 2;
 
 export default class Optimize extends BaseCommand<typeof Optimize> {
   static override summary =
@@ -86,7 +76,10 @@ export default class Optimize extends BaseCommand<typeof Optimize> {
       threads: flags.threads ?? 1,
       optimization: 'disabled',
     });
-    const check = flags.check ? await this.makeCheck(original, run) : undefined;
+    const options = { ...dataOptionsFrom(flags), data: flags.data, batch: flags.batch };
+    const check = flags.check
+      ? await prepareCheck(original, run, options, this.reporter)
+      : undefined;
     const step = this.reporter.step('optimizing');
     const result = await runPasses(start, chosen, {
       run,
@@ -146,33 +139,6 @@ export default class Optimize extends BaseCommand<typeof Optimize> {
       });
     }
     return lifted.model;
-  }
-
-  /** What a pass has to keep; undefined, with the reason as a warning, where the model cannot run. */
-  private async makeCheck(model: Model, run: Runner): Promise<Check | undefined> {
-    const bytes = weightBytes(model);
-    if (bytes > freemem() * RUNNABLE_SHARE) {
-      this.reporter.warn({
-        code: 'not-checked',
-        message: `the passes were not checked: running ${(bytes / 1e9).toFixed(1)} GB of weights does not fit into the free memory`,
-      });
-      return undefined;
-    }
-    try {
-      const options = { ...dataOptionsFrom(this.flags), limit: this.flags.limit ?? CHECK_SAMPLES };
-      const dataset = await openDataset(this.flags.data ?? 'random', inputSpecs(model), options);
-      const samples: Feeds[] = [];
-      for await (const batch of dataset.batches(this.flags.batch ?? 1)) samples.push(batch.feeds);
-      return await makeCheck(model, run, samples);
-    } catch (error) {
-      if (this.flags.data) throw error;
-      const reason = error instanceof Error ? error.message : String(error);
-      this.reporter.warn({
-        code: 'not-checked',
-        message: `the passes were not checked: the original does not run (${reason})`,
-      });
-      return undefined;
-    }
   }
 }
 

@@ -1,0 +1,56 @@
+// What passes are held to: the outputs of the original on a few samples, where it can be run.
+
+import { freemem } from 'node:os';
+import { inputSpecs } from '../data/inputs.ts';
+import { openDataset } from '../data/open.ts';
+import type { DataOptions } from '../data/options.ts';
+import type { Model } from '../graph/index.ts';
+import { weightBytes } from '../inspect/summary.ts';
+import { type Check, makeCheck } from '../passes/check.ts';
+import type { Runner } from '../passes/pass.ts';
+import { formatBytes } from '../report/report.ts';
+import type { Reporter } from '../report/reporter.ts';
+import type { Feeds } from '../tensor/feeds.ts';
+
+/** Share of the free memory that a model may take to be run: sessions copy weights. */
+const RUNNABLE_SHARE = 0.2;
+const SAMPLES = 2;
+
+interface CheckOptions extends DataOptions {
+  /** What `--data` names; random without it. */
+  readonly data?: string | undefined;
+  readonly batch?: number | undefined;
+}
+
+/** Undefined, with the reason as a warning, where the original cannot be run. */
+export async function prepareCheck(
+  model: Model,
+  run: Runner,
+  options: CheckOptions,
+  reporter: Reporter,
+): Promise<Check | undefined> {
+  const notChecked = (reason: string) =>
+    reporter.warn({ code: 'not-checked', message: `the passes were not checked: ${reason}` });
+  const bytes = weightBytes(model);
+  if (bytes > freemem() * RUNNABLE_SHARE) {
+    notChecked(`running ${formatBytes(bytes)} of weights does not fit into the free memory`);
+    return undefined;
+  }
+  try {
+    return await makeCheck(model, run, await samplesOf(model, options));
+  } catch (error) {
+    // Data that the user named must be usable.
+    if (options.data) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    notChecked(`the original does not run (${reason})`);
+    return undefined;
+  }
+}
+
+async function samplesOf(model: Model, options: CheckOptions): Promise<Feeds[]> {
+  const limited = { ...options, limit: options.limit ?? SAMPLES };
+  const dataset = await openDataset(options.data ?? 'random', inputSpecs(model), limited);
+  const samples: Feeds[] = [];
+  for await (const batch of dataset.batches(options.batch ?? 1)) samples.push(batch.feeds);
+  return samples;
+}
