@@ -4,7 +4,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { modelUnsound } from '../errors/model.ts';
 import { allGraphs, checkModel, type Model } from '../graph/index.ts';
-import { decodeModel, readModel, writeModel, writeModelTo } from '../onnx/index.ts';
+import { dataFilesOf, decodeModel, readModel, writeModel, writeModelTo } from '../onnx/index.ts';
 import { parameterCount } from '../ops/cost.ts';
 import type { ModelSummary } from '../report/report.ts';
 
@@ -42,16 +42,20 @@ export async function writeOutput(
     const bytes = await writeModelTo(model, process.stdout);
     return summarize(model, path, bytes);
   }
-  await writeModel(model, path, options);
-  return summarize(model, path, fileBytes(path));
+  const { bytes, dataBytes } = await writeModel(model, path, options);
+  return summarize(model, path, bytes + dataBytes);
 }
 
-export function summarize(model: Model, path: string, bytes = fileBytes(path)): ModelSummary {
+export function summarize(model: Model, path: string, bytes = modelBytes(path)): ModelSummary {
   let nodes = 0;
   for (const graph of allGraphs(model)) nodes += graph.nodeCount;
   return { path, bytes, parameters: parameterCount(model), nodes, opset: model.opset };
 }
 
-function fileBytes(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+/** The model with the data files beside it; 0 for standard input. */
+function modelBytes(path: string): number {
+  const fileBytes = (file: string) => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+  if (path === '-') return 0;
+  const data = [...dataFilesOf(path)].map((name) => fileBytes(join(dirname(path), name)));
+  return data.reduce((sum, bytes) => sum + bytes, fileBytes(path));
 }

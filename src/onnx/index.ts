@@ -2,6 +2,7 @@
 
 export {
   type DecodeOptions,
+  dataFilesOf,
   decodeModel,
   decodeTensor,
   readModel,
