@@ -8,9 +8,11 @@ import { setSizes } from '../cli/sizes.ts';
 import { badFlagValue } from '../errors/usage.ts';
 import type { Model } from '../graph/index.ts';
 import { passes } from '../passes/index.ts';
+import type { Runner } from '../passes/pass.ts';
 import { runPasses } from '../passes/run.ts';
 import { NEWEST_OPSET, upgradeOpset } from '../passes/upgrade/index.ts';
 import type { Outcome } from '../report/report.ts';
+import { resolveProvider } from '../runtime/provider.ts';
 import { COMPARABLE, createRunner } from '../runtime/runner.ts';
 
 export default class Optimize extends BaseCommand<typeof Optimize> {
@@ -71,11 +73,7 @@ export default class Optimize extends BaseCommand<typeof Optimize> {
     const input = summarize(original, path);
     const chosen = choosePasses(passes, flags);
     const start = this.convert(original);
-    const run = createRunner({
-      ...COMPARABLE,
-      threads: flags.threads ?? 1,
-      optimization: 'disabled',
-    });
+    const run = await this.runner();
     const options = { ...dataOptionsFrom(flags), data: flags.data, batch: flags.batch };
     const check = flags.check
       ? await prepareCheck(original, run, options, this.reporter)
@@ -114,6 +112,18 @@ export default class Optimize extends BaseCommand<typeof Optimize> {
       },
       blocks: optimizeBlocks(input, written, result, check !== undefined),
     };
+  }
+
+  /** As exact as the provider can be: without optimisations of its own. */
+  private async runner(): Promise<Runner> {
+    const { provider, device, note } = await resolveProvider(
+      this.flags.provider,
+      this.flags.device,
+    );
+    if (note) this.reporter.warn({ code: 'provider', message: note });
+    // One thread folds small constants faster than several.
+    const threads = this.flags.threads ?? 1;
+    return createRunner({ ...COMPARABLE, provider, device, threads, optimization: 'disabled' });
   }
 
   /** Lifts the opset where that was asked for. */
