@@ -27,21 +27,28 @@ const FOLDER = 'tests/conformance_data/onnx-1.18/node';
  * `unsup`: those whose types onnxruntime-node cannot hand over.
  */
 export function nodeTests(list: 'pass' | 'unsup' = 'pass'): NodeTest[] {
-  const archive = sharedPath('data', 'onnx118_node_tests.tar.gz');
+  const target = unpacked('onnx118_node_tests.tar.gz', 'xform-node-tests-1.18');
   const lists = sharedPath('data', 'onnx118_node_tests.ort1.30.json');
-  if (!archive || !lists) return [];
-  const target = join(tmpdir(), 'xform-node-tests-1.18');
-  if (!existsSync(target)) {
-    const staging = `${target}.${process.pid}`;
-    mkdirSync(staging);
-    execFileSync('tar', ['xzf', archive, '-C', staging]);
-    renameSync(staging, target);
-  }
+  if (!target || !lists) return [];
   const chosen = new Set<string>(JSON.parse(readFileSync(lists, 'utf8')).lists[list]);
   return readdirSync(join(target, FOLDER))
     .filter((name) => chosen.has(name))
     .sort()
     .map((name) => ({ name, folder: join(target, FOLDER, name) }));
+}
+
+/** The folder that holds what an archive does, unpacked once per machine. */
+export function unpacked(archive: string, name: string): string | undefined {
+  const path = sharedPath('data', archive);
+  if (!path) return undefined;
+  const target = join(tmpdir(), name);
+  if (!existsSync(target)) {
+    const staging = `${target}.${process.pid}`;
+    mkdirSync(staging);
+    execFileSync('tar', ['xzf', path, '-C', staging]);
+    renameSync(staging, target);
+  }
+  return target;
 }
 
 /** Input or output `index` of the first data set; undefined where the case has none. */
