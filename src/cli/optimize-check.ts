@@ -11,6 +11,7 @@ import type { Runner } from '../passes/pass.ts';
 import { formatBytes } from '../report/report.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { Feeds } from '../tensor/feeds.ts';
+import { checkSamples } from './check-samples.ts';
 
 /** Share of the free memory that a model may take to be run: sessions copy weights. */
 const RUNNABLE_SHARE = 0.2;
@@ -37,7 +38,13 @@ export async function prepareCheck(
     return undefined;
   }
   try {
-    return await makeCheck(model, run, await samplesOf(model, options));
+    const check = await makeCheck(model, run, await samplesOf(model, options));
+    if (check.random.length > 0) {
+      const names = check.random.join(', ');
+      const message = `not compared, because the model makes them of random numbers: ${names}`;
+      reporter.warn({ code: 'random-output', message });
+    }
+    return check;
   } catch (error) {
     // Data that the user named must be usable.
     if (options.data) throw error;
@@ -48,9 +55,11 @@ export async function prepareCheck(
 }
 
 async function samplesOf(model: Model, options: CheckOptions): Promise<Feeds[]> {
+  const { data, seed, batch } = options;
+  if (data === undefined || data === 'random') return checkSamples(model, seed, batch);
   const limited = { ...options, limit: options.limit ?? SAMPLES };
-  const dataset = await openDataset(options.data ?? 'random', inputSpecs(model), limited);
+  const dataset = await openDataset(data, inputSpecs(model), limited);
   const samples: Feeds[] = [];
-  for await (const batch of dataset.batches(options.batch ?? 1)) samples.push(batch.feeds);
+  for await (const { feeds } of dataset.batches(batch ?? 1)) samples.push(feeds);
   return samples;
 }

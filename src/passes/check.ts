@@ -1,79 +1,138 @@
 // Whether a rewritten model is still the same function: outputs on the same inputs, within the error
 // of reordered arithmetic in the type that computes.
 
-import { allGraphs, type Model } from '../graph/index.ts';
-import { compareTensors, type Tolerance } from '../tensor/compare.ts';
-import type { DType } from '../tensor/dtype.ts';
+import { allGraphs, type Model, type Node } from '../graph/index.ts';
+import { type Comparison, compareTensors, type Tolerance } from '../tensor/compare.ts';
+import { type DType, dtypeOf } from '../tensor/dtype.ts';
 import type { Feeds } from '../tensor/feeds.ts';
 import type { Runner } from './pass.ts';
+import { isRandom } from './pure.ts';
 
-/** What is wrong with a model; undefined when it computes what the original does. */
-export type Check = (model: Model) => Promise<string | undefined>;
+export interface Check {
+  /** What is wrong with a model; undefined when it computes what the original does. */
+  compare(model: Model): Promise<string | undefined>;
+  /** Time that a comparison takes, about. */
+  readonly ms: number;
+  /** Outputs that come out anew with each run of the original: nothing can be said about them. */
+  readonly random: readonly string[];
+}
 
 const FLOAT32: Tolerance = { rtol: 1e-3, atol: 1e-5 };
 /** 10 bits of mantissa, and sums in another order. */
 const HALF: Tolerance = { rtol: 2e-2, atol: 1e-2 };
+/** Share of the length of an output that rounding another way may cost, one level here and there. */
+const QUANTIZED_ERROR = 0.02;
 
+/** Longer than this, one sample has to do: the model is run after every pass. */
 const PATIENCE_MS = 500;
 
-/** Runs the original once on each set of inputs. Throws what the runner throws. */
+interface Sample {
+  readonly feeds: Feeds;
+  readonly expected: Feeds;
+}
+
+/**
+ * Runs the original on each set of inputs; sets that it does not take are left out. Throws what the
+ * runner throws where it takes none.
+ */
 export async function makeCheck(
   original: Model,
   run: Runner,
-  samples: readonly Feeds[],
+  feeds: readonly Feeds[],
   tolerance?: Tolerance,
 ): Promise<Check> {
-  const expected: [Feeds, Feeds][] = [];
+  const samples: Sample[] = [];
   const started = performance.now();
-  for (const feeds of samples) {
-    expected.push([feeds, await run(original, feeds)]);
-    // A slow model is run after every pass: one sample of it has to do.
-    if (performance.now() - started > PATIENCE_MS) break;
-  }
-  const scale = tolerance ?? toleranceOf(original);
-  return async (model) => {
-    for (const [feeds, results] of expected) {
-      const problem = await difference(model, run, feeds, results, scale);
-      if (problem) return problem;
+  let refusal: unknown;
+  for (const one of feeds) {
+    try {
+      samples.push({ feeds: one, expected: await run(original, one) });
+    } catch (error) {
+      refusal ??= error;
     }
-    return undefined;
+    if (samples.length > 0 && performance.now() - started > PATIENCE_MS) break;
+  }
+  if (samples.length === 0 && refusal) throw refusal;
+  const ms = performance.now() - started;
+  const judge = new Judge(original, tolerance);
+  const random = await judge.ignoreRandom(original, run, samples);
+  return {
+    ms,
+    random,
+    async compare(model) {
+      for (const sample of samples) {
+        const problem = await judge.difference(model, run, sample);
+        if (problem) return problem;
+      }
+      return undefined;
+    },
   };
 }
 
-async function difference(
-  model: Model,
-  run: Runner,
-  feeds: Feeds,
-  expected: Feeds,
-  tolerance: Tolerance,
-): Promise<string | undefined> {
-  let actual: Feeds;
-  try {
-    actual = await run(model, feeds);
-  } catch (error) {
-    return `it does not run any more: ${error instanceof Error ? error.message : String(error)}`;
+class Judge {
+  readonly #tolerance: Tolerance;
+  readonly #isQuantized: boolean;
+  readonly #random = new Set<string>();
+
+  constructor(original: Model, tolerance: Tolerance | undefined) {
+    this.#tolerance = tolerance ?? (computesInHalf(original) ? HALF : FLOAT32);
+    this.#isQuantized = hasNode(original, isQuantizing);
   }
-  for (const [name, tensor] of expected) {
-    const other = actual.get(name);
-    if (!other) return `output "${name}" is missing`;
-    const found = compareTensors(tensor, other, tolerance);
-    if (!found.equal) {
-      return (
-        found.problem ??
-        `output "${name}" differs in ${found.mismatched} of ${found.elements} elements, by up to ${found.maxAbs.toPrecision(3)}`
-      );
+
+  /** Finds out which outputs are never the same, in a model that draws random numbers. */
+  async ignoreRandom(model: Model, run: Runner, samples: readonly Sample[]): Promise<string[]> {
+    const [sample] = samples;
+    if (!sample || !hasNode(model, (node) => isRandom(model, node))) return [];
+    const again = await run(model, sample.feeds);
+    for (const [name, tensor] of sample.expected) {
+      const other = again.get(name);
+      if (!other || !compareTensors(tensor, other, this.#tolerance).equal) this.#random.add(name);
     }
+    return [...this.#random];
   }
-  return undefined;
+
+  async difference(model: Model, run: Runner, sample: Sample): Promise<string | undefined> {
+    let actual: Feeds;
+    try {
+      actual = await run(model, sample.feeds);
+    } catch (error) {
+      return `it does not run any more: ${error instanceof Error ? error.message : String(error)}`;
+    }
+    for (const [name, tensor] of sample.expected) {
+      if (this.#random.has(name)) continue;
+      const other = actual.get(name);
+      if (!other) return `output "${name}" is missing`;
+      const found = compareTensors(tensor, other, this.#tolerance);
+      if (this.#agrees(found)) continue;
+      const { mismatched, elements, maxAbs } = found;
+      const error = `differs in ${mismatched} of ${elements} elements, by up to ${maxAbs.toPrecision(3)}`;
+      return `output "${name}" ${found.problem ? `has ${found.problem}` : error}`;
+    }
+    return undefined;
+  }
+
+  #agrees(found: Comparison): boolean {
+    if (found.equal) return true;
+    if (!this.#isQuantized || found.problem !== undefined || found.nonFinite > 0) return false;
+    return found.relNorm <= QUANTIZED_ERROR;
+  }
+}
+
+function hasNode(model: Model, test: (node: Node) => boolean): boolean {
+  for (const graph of allGraphs(model)) for (const node of graph.nodes) if (test(node)) return true;
+  return false;
+}
+
+function isQuantizing({ op }: Node): boolean {
+  return /^(Dynamic)?Quantize|^QLinear|Integer$|^DynamicQuant|^QAttention|^QGemm/.test(op);
 }
 
 /** Half precision anywhere inside decides how exact a model can be. */
-function toleranceOf(model: Model): Tolerance {
-  const half: readonly (DType | undefined)[] = ['float16', 'bfloat16'];
+function computesInHalf(model: Model): boolean {
+  const isHalf = (dtype: DType | undefined) => dtype === 'float16' || dtype === 'bfloat16';
   for (const graph of allGraphs(model)) {
-    for (const value of [...graph.initializers, ...graph.inputs]) {
-      if (half.includes(value.dtype)) return HALF;
-    }
+    const values = [...graph.initializers, ...graph.inputs, ...graph.outputs];
+    if (values.some((value) => isHalf(value.dtype))) return true;
   }
-  return FLOAT32;
+  return hasNode(model, (node) => node.op === 'Cast' && isHalf(dtypeOf(node.int('to', 0))));
 }

@@ -20,7 +20,7 @@ import { isFunctionBody, mayEdit, type Pass, type PassContext } from '../pass.ts
 import { isPure } from '../pure.ts';
 
 /** Shapes, masks, position tables of short sequences: worth a node whatever they replace. */
-const SMALL_BYTES = 4096;
+const SMALL_BYTES = 1024;
 /** What one run may hold, and what all results together may: they stay in memory. */
 const RUN_BYTES = 2 ** 28;
 /** Quantised weights must stay quantised. */
