@@ -1,14 +1,15 @@
-// Streams the pieces of a message to where they go. Memory: two buffers of 8 MiB, or the largest
-// tensor that has to be computed.
+// Streams the pieces of a message to where they go, through one small buffer: what passes through the
+// processor's cache is copied at the speed of `cp`, larger buffers take up to twice as long.
 
 import assert from 'node:assert/strict';
+import { setImmediate } from 'node:timers/promises';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { CopiedSpan, Piece } from './message.ts';
 import { FileSource } from './source.ts';
 
 export interface Sink {
-  /** The bytes may be overwritten once this resolves. */
-  write(bytes: Uint8Array): Promise<void>;
+  /** The bytes may be overwritten once this returns, or what it returns resolves. */
+  write(bytes: Uint8Array): void | Promise<void>;
 }
 
 /** What is to be written, and how much it is. */
@@ -17,28 +18,19 @@ export interface Content {
   pieces(): Iterable<Piece>;
 }
 
-const BUFFER_BYTES = 8 << 20;
+const BUFFER_BYTES = 128 << 10;
+/** Signals, timers and progress get their turn after as much. */
+const TURN_BYTES = 16 << 20;
 
 export async function pour(content: Content, sink: Sink): Promise<void> {
   const stream = new Buffered(sink, Math.max(1, Math.min(BUFFER_BYTES, content.size)));
   for (const piece of content.pieces()) {
     if (piece instanceof Uint8Array) await stream.write(piece);
     else if ('tensor' in piece) await pourTensor(piece.tensor, stream);
-    else await pourSpan(piece, stream);
+    else if (piece.source instanceof FileSource) await stream.copy(piece, piece.source);
+    else await stream.write(piece.source.view(piece.start, piece.end));
   }
-  await stream.end();
-}
-
-async function pourSpan({ source, start, end }: CopiedSpan, stream: Buffered): Promise<void> {
-  if (!(source instanceof FileSource)) {
-    await stream.write(source.view(start, end));
-    return;
-  }
-  for (let at = start; at < end; ) {
-    const room = await stream.room(Math.min(end - at, BUFFER_BYTES));
-    source.readInto(room, at);
-    at += room.length;
-  }
+  await stream.send();
 }
 
 async function pourTensor(tensor: Tensor, stream: Buffered): Promise<void> {
@@ -50,59 +42,51 @@ async function pourTensor(tensor: Tensor, stream: Buffered): Promise<void> {
   assert.equal(bytes, tensor.byteLength, `bytes of a ${tensor.dtype} [${tensor.shape}]`);
 }
 
-/** Two buffers: while one is on its way, the other is filled. */
 class Buffered {
   readonly #sink: Sink;
-  readonly #capacity: number;
-  readonly #buffers: [Uint8Array | undefined, Uint8Array | undefined] = [undefined, undefined];
-  #current = 0;
+  readonly #buffer: Uint8Array;
   #used = 0;
-  #pending: Promise<void> = Promise.resolve();
+  #sinceTurn = 0;
 
   constructor(sink: Sink, capacity: number) {
     this.#sink = sink;
-    this.#capacity = capacity;
+    this.#buffer = new Uint8Array(capacity);
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    // What fills a buffer goes without a copy.
-    if (bytes.length >= this.#capacity) {
-      await this.#send();
-      await this.#pending;
-      await this.#sink.write(bytes);
-      return;
+    if (bytes.length > this.#buffer.length - this.#used) await this.send();
+    if (bytes.length > this.#buffer.length) await this.#pass(bytes);
+    else {
+      this.#buffer.set(bytes, this.#used);
+      this.#used += bytes.length;
     }
-    for (let at = 0; at < bytes.length; ) {
-      const room = await this.room(bytes.length - at);
-      room.set(bytes.subarray(at, at + room.length));
+  }
+
+  async copy({ start, end }: CopiedSpan, source: FileSource): Promise<void> {
+    for (let at = start; at < end; ) {
+      if (this.#used === this.#buffer.length) await this.send();
+      const room = this.#buffer.subarray(this.#used, this.#used + end - at);
+      source.readInto(room, at);
+      this.#used += room.length;
       at += room.length;
     }
   }
 
-  /** A part of the stream to fill, of up to `length` bytes. */
-  async room(length: number): Promise<Uint8Array> {
-    if (this.#used === this.#capacity) await this.#send();
-    const index = this.#current as 0 | 1;
-    this.#buffers[index] ??= new Uint8Array(this.#capacity);
-    const start = this.#used;
-    this.#used = Math.min(start + length, this.#capacity);
-    return this.#buffers[index].subarray(start, this.#used);
-  }
-
-  async end(): Promise<void> {
-    await this.#send();
-    await this.#pending;
-  }
-
-  /** Waits for the buffer before, then sends this one. */
-  async #send(): Promise<void> {
-    const bytes = this.#buffers[this.#current as 0 | 1]?.subarray(0, this.#used);
-    if (!bytes || this.#used === 0) return;
-    await this.#pending;
-    this.#pending = this.#sink.write(bytes);
-    // A failure shows at the next wait; until then it is not unhandled.
-    this.#pending.catch(() => {});
-    this.#current = 1 - this.#current;
+  /** Hands on what is in the buffer. */
+  async send(): Promise<void> {
+    if (this.#used === 0) return;
+    const bytes = this.#buffer.subarray(0, this.#used);
     this.#used = 0;
+    await this.#pass(bytes);
+  }
+
+  async #pass(bytes: Uint8Array): Promise<void> {
+    // Awaiting what is done already would cost a turn for each buffer.
+    const pending = this.#sink.write(bytes);
+    if (pending) await pending;
+    this.#sinceTurn += bytes.length;
+    if (this.#sinceTurn < TURN_BYTES) return;
+    this.#sinceTurn = 0;
+    await setImmediate();
   }
 }

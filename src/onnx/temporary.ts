@@ -1,8 +1,8 @@
 // Files that are written aside and then take the place of others, whole or not at all.
 
 import { randomBytes } from 'node:crypto';
-import { unlinkSync } from 'node:fs';
-import { chmod, type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
+import { unlinkSync, writeSync } from 'node:fs';
+import { chmod, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Content, pour, type Sink } from './pour.ts';
 
@@ -20,17 +20,16 @@ function removePending(): void {
   }
 }
 
-export class HandleSink implements Sink {
-  readonly #handle: FileHandle;
+/** Writes at once: a thread for every buffer costs more than it saves. */
+export class FileSink implements Sink {
+  readonly #fd: number;
 
-  constructor(handle: FileHandle) {
-    this.#handle = handle;
+  constructor(fd: number) {
+    this.#fd = fd;
   }
 
-  async write(bytes: Uint8Array): Promise<void> {
-    for (let at = 0; at < bytes.length; ) {
-      at += (await this.#handle.write(bytes, at)).bytesWritten;
-    }
+  write(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
   }
 }
 
@@ -52,7 +51,7 @@ export class Temporary {
     try {
       const handle = await open(file.#path, 'wx');
       try {
-        await pour(content, new HandleSink(handle));
+        await pour(content, new FileSink(handle.fd));
         await handle.sync();
       } finally {
         await handle.close();

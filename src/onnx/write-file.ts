@@ -15,7 +15,7 @@ import { currentDataFiles, dataFilesOfOthers, freeName, removeOrphans } from './
 import type { Message } from './message.ts';
 import { pour, type Sink } from './pour.ts';
 import { DataFile, INLINE, MAX_MESSAGE_BYTES } from './storage.ts';
-import { HandleSink, syncFolder, Temporary } from './temporary.ts';
+import { FileSink, syncFolder, Temporary } from './temporary.ts';
 import { layOut } from './write-model.ts';
 
 export interface WriteOptions {
@@ -58,7 +58,7 @@ async function writeInto(model: Model, path: string, target: string): Promise<Wr
   const message = inOneMessage(model);
   const handle = await open(target, 'w');
   try {
-    await pour(message, new HandleSink(handle));
+    await pour(message, new FileSink(handle.fd));
   } finally {
     await handle.close();
   }
@@ -167,7 +167,7 @@ export async function encodeModel(model: Model): Promise<Uint8Array> {
   const bytes = new Uint8Array(message.size);
   let at = 0;
   await pour(message, {
-    async write(chunk) {
+    write(chunk) {
       bytes.set(chunk, at);
       at += chunk.length;
     },
