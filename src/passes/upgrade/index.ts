@@ -32,6 +32,10 @@ export function upgradeOpset(model: Model, target: number): Upgrade {
   const stays = { model, from, to: from, changed: [] };
   if (!model.opsets.has('') || from >= target) return stays;
   const copy = model.clone();
+  // Until version 3 of the format weights had to be inputs, but were constants; since 4 an input can
+  // be fed something else, and nothing would be folded into it.
+  if (copy.irVersion < 4) copy.graph.inputs = copy.graph.inputs.filter((value) => !value.data);
+  copy.irVersion = Math.max(copy.irVersion, MINIMAL_IR[target] ?? 0);
   inferTypes(copy);
   const changed = new Set<string>();
   try {
@@ -41,14 +45,13 @@ export function upgradeOpset(model: Model, target: number): Upgrade {
     if (!(error instanceof Refusal)) throw error;
     return { ...stays, blocked: { node: error.node, reason: error.message } };
   }
-  copy.irVersion = Math.max(copy.irVersion, MINIMAL_IR[target] ?? 0);
   return { model: copy, from, to: target, changed: [...changed] };
 }
 
-/** The first version of the file format that an opset may stand in. ONNX, Versioning.md. */
+/** The first version of the file format that an opset came with, but 4 at least, where weights need
+ * not be inputs. ONNX, Versioning.md. */
 const MINIMAL_IR: Readonly<Record<number, number>> = {
-  ...Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8].map((opset) => [opset, 3])),
-  9: 4,
+  ...Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8, 9].map((opset) => [opset, 4])),
   10: 5,
   11: 6,
   12: 7,

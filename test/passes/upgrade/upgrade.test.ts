@@ -177,6 +177,19 @@ describe('the lifted model', () => {
     expect(upgradeOpset(model, 21).model.irVersion).toBe(11);
   });
 
+  it('has weights that are constants, where the old format had them as inputs, too', async () => {
+    const { model, feeds } = sketch(7, (s) => s.g.op('Add', [s.input('x', [2, 3]), s.weight([3])]));
+    model.irVersion = 3;
+    model.graph.inputs.push(...model.graph.initializers);
+    const { model: lifted } = upgradeOpset(model, 21);
+    expect(lifted.graph.inputs.map((value) => value.name)).toEqual(['x']);
+    expect(model.graph.inputs).toHaveLength(2);
+    await compareModels(model, lifted, feeds);
+    // Since version 4 who lists a weight among the inputs lets it be fed.
+    model.irVersion = 4;
+    expect(upgradeOpset(model, 21).model.graph.inputs).toHaveLength(2);
+  });
+
   it('reads constants of the main graph in bodies', async () => {
     const branch = (op: string) => {
       const graph = new Graph(op);
