@@ -8,10 +8,9 @@ import {
   type Problem,
   printShape,
   symbolsOf,
-  type Value,
 } from '../graph/index.ts';
 import { lookup } from '../ops/index.ts';
-import { contentKey } from '../tensor/hash.ts';
+import { groupEqual } from '../tensor/hash.ts';
 import { weightsOf } from './summary.ts';
 
 /** What onnxruntime 1.30 reads. */
@@ -114,39 +113,19 @@ function unusedWeights(model: Model): Problem[] {
   ];
 }
 
-/** Weights with equal content; only those of equal type and shape are read at all. */
 async function duplicateWeights(model: Model): Promise<Problem[]> {
-  const alike = new Map<string, Value[]>();
-  for (const value of weightsOf(model)) {
-    const { data } = value;
-    if (!data || data.isDerived || data.byteLength < MIN_DUPLICATE_BYTES || data.dtype === 'string')
-      continue;
-    const key = `${data.dtype} ${data.shape.join('x')}`;
-    alike.set(key, [...(alike.get(key) ?? []), value]);
-  }
-  let copies = 0;
-  let bytes = 0;
-  let example = '';
-  for (const group of alike.values()) {
-    if (group.length < 2) continue;
-    const seen = new Map<string, string>();
-    for (const { name, data } of group) {
-      if (!data) continue;
-      const hash = await contentKey(data);
-      const first = seen.get(hash);
-      if (first === undefined) seen.set(hash, name);
-      else {
-        copies += 1;
-        bytes += data.byteLength;
-        example ||= `"${name}" equals "${first}"`;
-      }
-    }
-  }
-  if (copies === 0) return [];
+  const weights = weightsOf(model).flatMap(({ name, data }) =>
+    data && data.byteLength >= MIN_DUPLICATE_BYTES ? [{ name, data }] : [],
+  );
+  const groups = await groupEqual(weights, ({ data }) => data);
+  const copies = groups.flatMap((group) => group.slice(1));
+  const [first, second] = groups[0] ?? [];
+  if (!first || !second) return [];
+  const bytes = copies.reduce((sum, { data }) => sum + data.byteLength, 0);
   return [
     {
       code: 'duplicate-weights',
-      message: `${copies} initializers (${bytes} bytes) are copies of others: ${example}`,
+      message: `${copies.length} initializers (${bytes} bytes) are copies of others: "${second.name}" equals "${first.name}"`,
     },
   ];
 }

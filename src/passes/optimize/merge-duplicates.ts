@@ -1,30 +1,9 @@
-// Initializers of equal type, shape and bytes are stored once, whatever graph they stand in. Content
-// is read only where type, shape and a sample agree, in pieces, and once per tensor.
+// Initializers of equal type, shape and bytes are stored once, whatever graph they stand in.
 
 import { type Graph, graphsOf, type Value } from '../../graph/index.ts';
-import { contentKey } from '../../tensor/hash.ts';
+import { groupEqual } from '../../tensor/hash.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { mayEdit, type Pass, type PassContext } from '../pass.ts';
-
-/** Tensors are immutable, so a key holds for as long as the tensor lives. */
-const keys = new WeakMap<Tensor, Promise<string>>();
-
-function keyOf(tensor: Tensor): Promise<string> {
-  const known = keys.get(tensor) ?? contentKey(tensor);
-  keys.set(tensor, known);
-  return known;
-}
-
-const SAMPLE_BYTES = 4096;
-
-/** The beginning, the middle and the end, where that spares reading it all. */
-function sampleOf({ source, byteLength }: Tensor): string {
-  if (!('read' in source) || byteLength <= 4 * SAMPLE_BYTES) return '';
-  const middle = Math.floor((byteLength - SAMPLE_BYTES) / 2);
-  return [0, middle, byteLength - SAMPLE_BYTES]
-    .map((at) => Buffer.from(source.read(at, SAMPLE_BYTES)).toString('base64'))
-    .join();
-}
 
 interface Place {
   readonly graph: Graph;
@@ -38,12 +17,9 @@ const pass: Pass = {
   level: 'basic',
   async run(model, context) {
     let changed = false;
-    for (const places of (await alike(model.graph)).values()) {
-      for (const similar of groupBy(places, ({ data }) => sampleOf(data))) {
-        for (const group of await equal(similar)) {
-          changed = merge(model.graph, group, context) || changed;
-        }
-      }
+    const places = constantsOf(model.graph);
+    for (const group of await groupEqual(places, ({ data }) => data)) {
+      changed = merge(model.graph, group, context) || changed;
     }
     return changed;
   },
@@ -51,39 +27,12 @@ const pass: Pass = {
 
 export default pass;
 
-/** Constant initializers by type and shape; groups of one have nothing to merge. */
-async function alike(root: Graph): Promise<Map<string, Place[]>> {
-  const groups = new Map<string, Place[]>();
-  for (const graph of graphsOf(root)) {
-    for (const value of graph.initializers) {
-      const { data } = value;
-      if (!data || data.isDerived || root.inputs.includes(value)) continue;
-      const key = `${data.dtype} ${data.shape.join('x')}`;
-      const group = groups.get(key);
-      if (group) group.push({ graph, value, data });
-      else groups.set(key, [{ graph, value, data }]);
-    }
-  }
-  for (const [key, places] of groups) if (places.length < 2) groups.delete(key);
-  return groups;
-}
-
-async function equal(places: readonly Place[]): Promise<Place[][]> {
-  if (places.length < 2) return [];
-  const found = new Map<Place, string>();
-  for (const place of places) found.set(place, await keyOf(place.data));
-  return groupBy(places, (place) => found.get(place) ?? '');
-}
-
-function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {
-  const groups = new Map<string, T[]>();
-  for (const item of items) {
-    const key = keyOf(item);
-    const group = groups.get(key);
-    if (group) group.push(item);
-    else groups.set(key, [item]);
-  }
-  return [...groups.values()];
+function constantsOf(root: Graph): Place[] {
+  return [...graphsOf(root)].flatMap((graph) =>
+    [...graph.initializers].flatMap((value) =>
+      value.data && !root.inputs.includes(value) ? [{ graph, value, data: value.data }] : [],
+    ),
+  );
 }
 
 /** The first one of the main graph stays; copies that only bodies have move up to it. */
