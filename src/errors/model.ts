@@ -76,9 +76,9 @@ export function fileChanged(path: string): XformError {
   );
 }
 
-/** An attribute that a node has twice. */
-export function duplicateAttribute(name: string, where: string): XformError {
-  return problem('duplicate-attribute', `the node has attribute "${name}" twice`, where);
+/** `owner`: an operator, or a function. */
+export function duplicateAttribute(name: string, owner: string, where: string): XformError {
+  return problem('duplicate-attribute', `${owner} has the attribute "${name}" twice`, where);
 }
 
 const BESIDE = 'External data has to lie in the folder of the model, or below it.';

@@ -1,5 +1,6 @@
 // AttributeProto to Attr. Long lists are read when someone asks for them.
 
+import { duplicateAttribute } from '../errors/model.ts';
 import type { Attr, AttrValue, Graph } from '../graph/index.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { ExternalData } from './external.ts';
@@ -50,7 +51,25 @@ const VALUE_FIELD: ReadonlyMap<number, number> = new Map([
 
 const VALUE_FIELDS: ReadonlySet<number> = new Set(VALUE_FIELD.values());
 
-export function readAttr(field: Field, context: AttrContext): { name: string; attr: Attr } {
+/** Attributes by name; `owner` is what has them. */
+export function readAttrs(
+  fields: readonly Field[],
+  context: AttrContext,
+  owner: string,
+): Map<string, Attr> {
+  const attrs = new Map<string, Attr>();
+  for (const field of fields) {
+    const { name, attr } = readAttr(field, context);
+    if (attrs.has(name)) {
+      const where = `${field.source.label}, byte ${field.start}`;
+      throw duplicateAttribute(name, owner, where);
+    }
+    attrs.set(name, attr);
+  }
+  return attrs;
+}
+
+function readAttr(field: Field, context: AttrContext): { name: string; attr: Attr } {
   let name = '';
   let reference = '';
   let type = 0;

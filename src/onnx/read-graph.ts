@@ -1,12 +1,12 @@
 // GraphProto and the bodies of FunctionProto to Graph. Names become values: an inner graph sees the
 // names of those around it, and a node may stand before the producer of what it reads.
 
-import { duplicateAttribute, modelTooDeep } from '../errors/model.ts';
-import { type Attr, Graph, Node, type Type, Value } from '../graph/index.ts';
+import { modelTooDeep } from '../errors/model.ts';
+import { Graph, Node, type Type, Value } from '../graph/index.ts';
 import type { ExternalData } from './external.ts';
 import { GRAPH, NODE, SPARSE_TENSOR, TENSOR } from './fields.ts';
 import { GraphOrigin, NodeOrigin, ValueOrigin } from './origin.ts';
-import { readAttr } from './read-attr.ts';
+import { readAttrs } from './read-attr.ts';
 import { readTensor } from './read-tensor.ts';
 import { readValueInfo, type ValueInfo } from './read-type.ts';
 import { BYTES, broken, type Field, MAX_DEPTH, readText, Scanner, type Span } from './wire.ts';
@@ -171,6 +171,11 @@ export function readBody(graph: Graph, scope: Scope, parts: Parts, context: Grap
   const records = parts.nodes.map((field) => readNodeRecord(field));
   for (const record of records) for (const output of record.outputs) scope.add(output);
   for (const info of parts.infos) addInfo(graph, scope, readValueInfo(info));
+  const inner = { ...context, depth: context.depth + 1 };
+  const attrs = {
+    files: context.files,
+    graph: (body: Field) => readGraph(body, inner, scope),
+  };
   for (const record of records) {
     graph.append(
       new Node({
@@ -179,7 +184,7 @@ export function readBody(graph: Graph, scope: Scope, parts: Parts, context: Grap
         name: record.name,
         inputs: record.inputs.map((name) => (name ? resolve(scope, name) : undefined)),
         outputs: record.outputs,
-        attrs: readAttrs(record, scope, context),
+        attrs: readAttrs(record.attrs, attrs, record.op),
         origin: new NodeOrigin(record.field),
       }),
     );
@@ -243,23 +248,6 @@ function readNodeField(record: NodeRecord, scan: Scanner): void {
 /** The standard domain has two spellings. */
 export function canonicalDomain(domain: string): string {
   return domain === 'ai.onnx' ? '' : domain;
-}
-
-function readAttrs(record: NodeRecord, scope: Scope, context: GraphContext): Map<string, Attr> {
-  const attrs = new Map<string, Attr>();
-  const inner = { ...context, depth: context.depth + 1 };
-  for (const field of record.attrs) {
-    const { name, attr } = readAttr(field, {
-      files: context.files,
-      graph: (body) => readGraph(body, inner, scope),
-    });
-    if (attrs.has(name)) {
-      const { source, start } = record.field;
-      throw duplicateAttribute(name, `${source.label}, byte ${start} (${record.op})`);
-    }
-    attrs.set(name, attr);
-  }
-  return attrs;
 }
 
 function addInfo(graph: Graph, scope: Scope, info: ValueInfo): void {

@@ -10,7 +10,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { type ExternalData, ExternalFiles, ExternalLocations } from './external.ts';
 import { FUNCTION, MODEL, OPSET } from './fields.ts';
 import { FunctionOrigin, ModelOrigin, type OpsetOrigin } from './origin.ts';
-import { readAttr } from './read-attr.ts';
+import { readAttrs } from './read-attr.ts';
 import {
   canonicalDomain,
   type GraphContext,
@@ -42,7 +42,12 @@ export function readModel(path: string): Model {
 /** The data files that a model refers to, present or not. */
 export function dataFilesOf(path: string): ReadonlySet<string> {
   const locations = new ExternalLocations();
-  read(FileSource.open(path), path, locations);
+  const source = FileSource.open(path);
+  try {
+    read(source, path, locations);
+  } finally {
+    source.close();
+  }
   return locations.all;
 }
 
@@ -55,7 +60,8 @@ export interface DecodeOptions {
 export function decodeModel(bytes: Uint8Array, options: DecodeOptions = {}): Model {
   const { folder, path } = options;
   const files = folder === undefined ? undefined : new ExternalFiles(folder, undefined);
-  return read(new MemorySource(path ?? 'the model', bytes), path, files);
+  const label = path === '-' ? 'standard input' : (path ?? 'the model');
+  return read(new MemorySource(label, bytes), path, files);
 }
 
 /** A TensorProto alone, as in ONNX's test data. */
@@ -267,13 +273,6 @@ function readFunctionBody(name: string, parts: Parts, context: GraphContext): Gr
 
 function readDefaults(fields: readonly Field[], context: GraphContext): Map<string, Attr> {
   const inner = { ...context, depth: context.depth + 1 };
-  return new Map(
-    fields.map((field) => {
-      const { name, attr } = readAttr(field, {
-        files: context.files,
-        graph: (body) => readGraph(body, inner),
-      });
-      return [name, attr] as const;
-    }),
-  );
+  const attrs = { files: context.files, graph: (body: Field) => readGraph(body, inner) };
+  return readAttrs(fields, attrs, 'a function');
 }

@@ -92,6 +92,13 @@ export class FileSource extends Source {
     return fd;
   }
 
+  /** Not needed any more; reading on opens it again. */
+  close(): void {
+    const fd = open.get(this);
+    open.delete(this);
+    if (fd !== undefined) closeSync(fd);
+  }
+
   #reopen(): number {
     const fd = openFile(this.#path);
     if (identityOf(fd) === this.#identity) return fd;

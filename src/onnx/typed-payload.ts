@@ -1,6 +1,6 @@
 // Payloads in the typed fields of TensorProto (float_data, int32_data, int64_data …), as the packed
-// little-endian bytes that raw_data would have. Decoded when someone reads them; the last one stays
-// in memory, so that reading piece by piece decodes once.
+// little-endian bytes that raw_data would have. Decoded when someone reads them, and kept until its
+// end is read, so that reading piece by piece decodes once.
 
 import { type DType, dtypeInfo } from '../tensor/dtype.ts';
 import type { ByteSource, StringSource } from '../tensor/tensor.ts';
@@ -54,8 +54,10 @@ export class TypedPayload implements ByteSource {
   }
 
   read(offset: number, length: number): Uint8Array {
-    if (last?.of !== this) last = { of: this, bytes: this.#decode() };
-    return last.bytes.subarray(offset, offset + length);
+    const isEnd = offset + length >= this.byteLength;
+    const bytes = last?.of === this ? last.bytes : this.#decode();
+    last = isEnd ? undefined : { of: this, bytes };
+    return bytes.subarray(offset, offset + length);
   }
 
   *#parts(): Generator<Scanner> {

@@ -99,7 +99,7 @@ function withoutDetails(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   const entries = Object.entries(value).filter(([key]) => key !== 'doc_string');
   const fields = Object.fromEntries(entries.map(([key, item]) => [key, withoutDetails(item)]));
-  if (fields['data_type'] === undefined || fields['dims'] === undefined) return fields;
+  if (fields['data_type'] === undefined) return fields;
   for (const key of PAYLOADS) delete fields[key];
   return fields;
 }
