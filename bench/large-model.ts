@@ -15,17 +15,23 @@ import { Tensor } from '../src/tensor/tensor.ts';
 /** Bytes that look random, made a block at a time. */
 class Noise {
   readonly byteLength: number;
-  readonly #block = new Uint8Array(1 << 20);
+  readonly #seed: number;
+  #block: Uint8Array | undefined;
 
   constructor(byteLength: number, seed: number) {
     this.byteLength = byteLength;
-    const random = new Random(seed, 'noise');
-    const words = new Uint32Array(this.#block.buffer);
+    this.#seed = seed;
+  }
+
+  #fill(): Uint8Array {
+    const random = new Random(this.#seed, 'noise');
     // Small exponents: finite numbers, whatever reads them.
-    for (let i = 0; i < words.length; i++) words[i] = random.bits() & 0x3fffffff;
+    const words = Uint32Array.from({ length: 1 << 16 }, () => random.bits() & 0x3fffffff);
+    return new Uint8Array(words.buffer);
   }
 
   read(offset: number, length: number): Uint8Array {
+    this.#block ??= this.#fill();
     const bytes = new Uint8Array(length);
     for (let at = 0; at < length; ) {
       const start = (offset + at) % this.#block.length;
