@@ -13,7 +13,7 @@ import {
 } from '../../graph/index.ts';
 import { constantData, inferNode } from '../../ops/index.ts';
 import { byteLengthOf, elementCount } from '../../tensor/dtype.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
+import { Tensor } from '../../tensor/tensor.ts';
 import { coneOf } from '../cone.ts';
 import { constantsToNodes } from '../function-constants.ts';
 import { isFunctionBody, mayEdit, type Pass, type PassContext } from '../pass.ts';
@@ -21,10 +21,20 @@ import { isPure } from '../pure.ts';
 
 /** Shapes, masks, position tables of short sequences: worth a node whatever they replace. */
 const SMALL_BYTES = 1024;
-/** What one run may hold, and what all results together may: they stay in memory. */
-const RUN_BYTES = 2 ** 28;
-/** Quantised weights must stay quantised. */
-const KEPT = new Set(['DequantizeLinear', 'DynamicQuantizeLinear', 'Constant']);
+/** What one run may hold, and what all results together may, since they stay in memory. */
+const RUN_BYTES = 2 ** 26;
+/** Operators that cannot fail on data of the right shape: their results may wait until they are written. */
+const LAYOUT = new Set([
+  'Transpose',
+  'Reshape',
+  'Squeeze',
+  'Unsqueeze',
+  'Flatten',
+  'Cast',
+  'Slice',
+]);
+/** Quantised weights must stay quantised; what computes nothing is taken out by others. */
+const KEPT = new Set(['DequantizeLinear', 'DynamicQuantizeLinear', 'Constant', 'Identity']);
 
 const pass: Pass = {
   name: 'fold-constants',
@@ -48,6 +58,7 @@ class Folder {
   readonly #graph: Graph;
   readonly #context: PassContext;
   readonly #nodes: Set<Node>;
+  #held = 0;
 
   constructor(model: Model, graph: Graph, context: PassContext) {
     this.#model = model;
@@ -66,7 +77,9 @@ class Folder {
     }
     let changed = false;
     for (const values of this.#runs()) {
-      const results = await this.#compute(values);
+      const [first] = values;
+      const results =
+        first && this.#mayWait(values) ? this.#defer(first) : await this.#compute(values);
       for (const [value, data] of results) changed = this.#store(value, data) || changed;
     }
     for (const node of [...this.#nodes].reverse()) {
@@ -169,6 +182,32 @@ class Folder {
     if (batch.length > 0) yield batch;
   }
 
+  /** Whether one result is so big that holding it and others like it would fill the memory. */
+  #mayWait(values: readonly Value[]): boolean {
+    const [value] = values;
+    if (!value?.producer || values.length > 1 || this.#held + sizeOf(value) <= RUN_BYTES)
+      return false;
+    for (let node: Node | undefined = value.producer; node && this.#nodes.has(node); ) {
+      if (node.domain !== '' || !LAYOUT.has(node.op)) return false;
+      node = node.input(0)?.producer;
+    }
+    return true;
+  }
+
+  /** A tensor that is computed when somebody reads it. */
+  #defer(value: Value): Map<Value, Tensor> {
+    const { dtype, shape } = value;
+    if (!dtype || !shape || !isStatic(shape)) return new Map();
+    const cone = coneOf(this.#model, this.#graph, [value]);
+    const { run } = this.#context;
+    const compute = async () => {
+      const [result] = (await run(cone, new Map())).values();
+      return result ? result.load() : new Uint8Array();
+    };
+    const byteLength = sizeOf(value);
+    return new Map([[value, new Tensor(dtype, shape, { byteLength, compute })]]);
+  }
+
   /** All in one run; where that fails, each on its own, and the failing ones stay. */
   async #compute(wanted: readonly Value[]): Promise<Map<Value, Tensor>> {
     const results = new Map<Value, Tensor>();
@@ -200,6 +239,7 @@ class Folder {
     const isKnown = value.shape !== undefined && isStatic(value.shape);
     if (!producer || (!isKnown && data.byteLength > SMALL_BYTES)) return false;
     if (!mayEdit(this.#context, producer)) return false;
+    if (!data.isDerived) this.#held += data.byteLength;
     const stored = this.#graph.addInitializer(name, data);
     this.#graph.replace(value, stored);
     value.name = this.#graph.fresh(`${name}_folded`);
