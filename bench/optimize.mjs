@@ -1,5 +1,6 @@
 // Node counts and run times of optimised models: xform (basic and extended), ORT's own basic level,
-// onnxslim, onnxsim. `--nodes` leaves the times out; other words select models by name.
+// onnxslim, onnxsim. Times are measured for some
+// models of every kind, or for all with `--times`; other words select models by name.
 // Writes bench/optimize.md. Models: ../shared/models where it is there, else the fixtures.
 
 import { spawnSync } from 'node:child_process';
@@ -11,8 +12,10 @@ import { machine, median, peersPython, root, sharedModels, xform } from './machi
 const fixtures = readdirSync(join(root, 'fixtures'))
   .filter((file) => file.endsWith('.onnx'))
   .map((file) => join(root, 'fixtures', file));
-const wanted = process.argv.slice(2).filter((word) => word !== '--nodes');
-const timed = !process.argv.includes('--nodes');
+const wanted = process.argv.slice(2).filter((word) => word !== '--times');
+const TIMED =
+  /digits|vit_pgd|ppocr|ultraface_rfb|silero_vad_v6|multihead|blazeface|yolox|gtcrn|squeezenet1|magika|super_resolution|cct2|fastestdet/;
+const timed = (model) => process.argv.includes('--times') || TIMED.test(model);
 const models = [...fixtures, ...sharedModels()].filter(
   (path) => wanted.length === 0 || wanted.some((word) => path.includes(word)),
 );
@@ -62,7 +65,7 @@ for (const model of models) {
     at('onnxsim.onnx'),
   ];
   const there = variants.filter((path) => existsSync(path));
-  const measured = timed ? times(there) : undefined;
+  const measured = timed(model) ? times(there) : undefined;
   const ms = variants.map((path) => measured?.[there.indexOf(path)]);
   rows.push({
     model,
