@@ -126,7 +126,8 @@ function speedSection() {
   const copied = median(theirs.map((run) => run.synced));
   lines.push('', `## Speed: ${(bytes / GB).toFixed(1)} GB of external weights, rewritten`, '');
   lines.push(
-    `Medians of ${ROUNDS} runs in turn, both until the bytes are on the disk (fsync).`,
+    `Medians of ${ROUNDS} rounds, in turn, until the bytes are on the disk (fsync); the ratio is the`,
+    'median of the ratios of the rounds.',
     '',
   );
   lines.push('| | time | GB/s | of `cp` |', '| --- | --- | --- | --- |');
