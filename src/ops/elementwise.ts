@@ -72,6 +72,10 @@ const FOLDS: Readonly<Record<string, Fold>> = {
   Or: (a, b) => decide(a, b, (x, y) => x !== 0 || y !== 0),
 };
 
+function remainder(a: Dim, b: Dim): Dim | undefined {
+  return typeof a === 'number' && typeof b === 'number' && b !== 0 ? (a % b) + 0 : undefined;
+}
+
 function isNegative(dim: Dim): boolean {
   return typeof dim === 'number' && dim < 0;
 }
@@ -119,10 +123,11 @@ function legacyBroadcast(c: InferContext): Shape | undefined {
 }
 
 function variadic(op: string, result?: DType): OpSpec {
-  const fold = FOLDS[op];
   return {
     op,
     infer: (c) => {
+      // C's remainder takes the sign of the dividend.
+      const fold = op === 'Mod' && c.node.int('fmod', 0) ? remainder : FOLDS[op];
       const dtype = result ?? firstDtype(c);
       return [tensor(dtype, legacyBroadcast(c), foldKnown(c, integerInputs(c) ? fold : undefined))];
     },
