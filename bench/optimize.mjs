@@ -22,15 +22,26 @@ const models = [...fixtures, ...sharedModels()].filter(
 const python = peersPython();
 if (!python) process.stdout.write('skipped: onnxslim and onnxsim, there is no .peers\n');
 
-function peers(model, folder) {
-  if (!python) return new Map();
-  const run = spawnSync(python, [join(root, 'bench/peers.py'), model, folder], {
+const peerFolder = mkdtempSync(join(tmpdir(), 'xform-peers-'));
+process.once('exit', () => rmSync(peerFolder, { recursive: true, force: true }));
+
+/** Node counts and files of every model by peer, made in one go. */
+function runPeers() {
+  if (!python) return [];
+  const args = [join(root, 'bench/peers.py'), peerFolder, ...models];
+  const { stdout } = spawnSync(python, args, {
     encoding: 'utf8',
-    timeout: 300_000,
+    maxBuffer: 1 << 28,
+    stdio: ['ignore', 'pipe', 'ignore'],
   });
-  const lines = run.stdout.split('\n').filter((line) => line.startsWith('{'));
-  return new Map(lines.map((line) => JSON.parse(line)).map((result) => [result.peer, result]));
+  return stdout
+    .split('\n')
+    .filter((line) => line.startsWith('{"model"'))
+    .map((line) => JSON.parse(line));
 }
+
+const peerResults = runPeers();
+const peerOf = (model, peer) => peerResults.find((r) => r.model === model && r.peer === peer);
 
 /** Run times of the variants that load, interleaved by `bench`. */
 function times(paths) {
@@ -55,14 +66,14 @@ for (const model of models) {
   const ortNodes = existsSync(at('ort.onnx'))
     ? xform('inspect', at('ort.onnx')).metrics?.nodes
     : undefined;
-  const peer = peers(model, folder);
+  const [slim, sim] = ['onnxslim', 'onnxsim'].map((peer) => peerOf(model, peer));
   const variants = [
     model,
     at('xform.onnx'),
     at('extended.onnx'),
     at('ort.onnx'),
-    at('onnxslim.onnx'),
-    at('onnxsim.onnx'),
+    slim?.path ?? '',
+    sim?.path ?? '',
   ];
   const there = variants.filter((path) => existsSync(path));
   const measured = timed(model) ? times(there) : undefined;
@@ -73,8 +84,8 @@ for (const model of models) {
     xform: report.output.nodes,
     extended: extended.output?.nodes,
     ort: ortNodes,
-    onnxslim: peer.get('onnxslim')?.nodes,
-    onnxsim: peer.get('onnxsim')?.nodes,
+    onnxslim: slim?.nodes,
+    onnxsim: sim?.nodes,
     undone: [report, extended]
       .flatMap((r) => r.warnings ?? [])
       .filter((w) => w.code === 'pass-undone').length,

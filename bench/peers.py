@@ -1,46 +1,65 @@
-"""Simplifies one model with each peer: peers.py MODEL OUTFOLDER. Prints a JSON line per peer."""
+"""Simplifies models with each peer: peers.py OUTFOLDER MODEL... Prints a JSON line per model and peer.
+
+Each run is a forked process: a peer that crashes is a result, too, and imports are paid once.
+"""
 
 import json
+import multiprocessing
 import sys
 import time
 from pathlib import Path
 
 import onnx
+import onnxsim
+import onnxslim
 
-source, folder = sys.argv[1], Path(sys.argv[2])
+TIMEOUT_S = 120
 
 
-def with_onnxslim(path):
-    import onnxslim
-
+def with_onnxslim(source, path):
     onnxslim.slim(source, str(path))
 
 
-def with_onnxsim(path):
-    import onnxsim
-
+def with_onnxsim(source, path):
     model, ok = onnxsim.simplify(source)
     if not ok:
         raise RuntimeError("onnxsim's own check failed")
     onnx.save(model, str(path))
 
 
+PEERS = {"onnxslim": with_onnxslim, "onnxsim": with_onnxsim}
+
+
 def count_nodes(graph):
-    nodes = 0
+    nodes = len(graph.node)
     for node in graph.node:
-        nodes += 1
         for attribute in node.attribute:
             if attribute.type == onnx.AttributeProto.GRAPH:
                 nodes += count_nodes(attribute.g)
     return nodes
 
 
-for name, run in (("onnxslim", with_onnxslim), ("onnxsim", with_onnxsim)):
-    path = folder / f"{name}.onnx"
+def work(peer, source, path):
     start = time.perf_counter()
+    result = {"model": source, "peer": peer}
     try:
-        run(path)
+        PEERS[peer](source, path)
+        seconds = time.perf_counter() - start
         nodes = count_nodes(onnx.load(str(path), load_external_data=False).graph)
-        print(json.dumps({"peer": name, "path": str(path), "nodes": nodes, "seconds": time.perf_counter() - start}), flush=True)
-    except BaseException as error:  # a peer that crashes is a result, too
-        print(json.dumps({"peer": name, "error": str(error)[:200]}), flush=True)
+        result |= {"path": str(path), "nodes": nodes, "seconds": seconds}
+    except BaseException as error:
+        result |= {"error": str(error)[:200]}
+    print("\n" + json.dumps(result), flush=True)
+
+
+folder = Path(sys.argv[1])
+context = multiprocessing.get_context("fork")
+for source in sys.argv[2:]:
+    place = folder / Path(source).stem
+    place.mkdir(parents=True, exist_ok=True)
+    for peer in PEERS:
+        process = context.Process(target=work, args=(peer, source, place / f"{peer}.onnx"))
+        process.start()
+        process.join(TIMEOUT_S)
+        if process.is_alive():
+            process.kill()
