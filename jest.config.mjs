@@ -10,5 +10,5 @@ export default {
     ],
   },
   modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/.peers', '<rootDir>/.cache'],
-  testTimeout: 120_000,
+  testTimeout: 300_000,
 };
