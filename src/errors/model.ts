@@ -67,6 +67,15 @@ export function modelTooDeep(limit: number, where: string): XformError {
   );
 }
 
+export function modelTooManyParts(limit: number, where: string): XformError {
+  return problem(
+    'model-too-many-parts',
+    `the model has more than ${limit} nodes, names and attributes`,
+    where,
+    'No exporter makes such files; do not trust it.',
+  );
+}
+
 export function fileChanged(path: string): XformError {
   return problem(
     'file-changed',

@@ -10,12 +10,13 @@ export class Leftovers {
   /** Every field number seen, held or not: an empty string differs from none. */
   readonly seen = new Set<number>();
 
-  /** Joins a field to the one before it, if both stand together. */
-  add(field: Field): void {
+  /** Joins a field to the one before it, if both stand together; true if it stands alone. */
+  add(field: Field): boolean {
     const last = this.fields.at(-1);
     const joins = last?.number === field.number && last.end === field.head;
     if (joins) this.fields[this.fields.length - 1] = { ...last, end: field.end };
     else this.fields.push(field);
+    return !joins;
   }
 }
 

@@ -3,6 +3,7 @@
 import { duplicateAttribute } from '../errors/model.ts';
 import type { Attr, AttrValue, Graph } from '../graph/index.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import type { Budget } from './budget.ts';
 import type { ExternalData } from './external.ts';
 import { ATTRIBUTE, ATTRIBUTE_TYPE } from './fields.ts';
 import { AttrOrigin } from './origin.ts';
@@ -26,6 +27,7 @@ import {
 /** What attributes need from around them. */
 export interface AttrContext {
   readonly files: ExternalData | undefined;
+  readonly budget: Budget;
   graph(field: Field): Graph;
 }
 
@@ -130,21 +132,26 @@ function readValue(field: Field, number: number, context: AttrContext): AttrValu
         number,
       );
     case ATTRIBUTE.tensors: {
-      const tensors = messagesOf(field, number).map((f) => readTensor(f, context.files).tensor);
+      const tensors = messagesOf(field, number, context).map(
+        (f) => readTensor(f, context.files).tensor,
+      );
       const known = tensors.filter((tensor): tensor is Tensor => tensor !== undefined);
       return known.length === tensors.length
         ? { type: 'tensors', value: known }
         : { type: 'opaque', value: undefined };
     }
     case ATTRIBUTE.graphs:
-      return { type: 'graphs', value: messagesOf(field, number).map((f) => context.graph(f)) };
+      return {
+        type: 'graphs',
+        value: messagesOf(field, number, context).map((f) => context.graph(f)),
+      };
     default:
       return { type: 'opaque', value: undefined };
   }
 }
 
 function readSingleMessage(field: Field, number: number, context: AttrContext): AttrValue {
-  const message = messagesOf(field, number).at(-1);
+  const message = messagesOf(field, number, context).at(-1);
   if (message && number === ATTRIBUTE.g) return { type: 'graph', value: context.graph(message) };
   if (message && number === ATTRIBUTE.t) {
     const { tensor } = readTensor(message, context.files);
@@ -170,12 +177,13 @@ function lastOf<T>(
   return value;
 }
 
-function messagesOf(field: Field, number: number): Field[] {
+function messagesOf(field: Field, number: number, { budget }: AttrContext): Field[] {
   const messages: Field[] = [];
   const scan = new Scanner(field, 'AttributeProto');
   while (scan.next()) {
     if (scan.number !== number) continue;
     scan.expect(BYTES);
+    budget.spend(scan);
     messages.push(scan.field());
   }
   return messages;

@@ -3,10 +3,12 @@
 
 import { modelTooDeep } from '../errors/model.ts';
 import { Graph, Node, type Type, Value } from '../graph/index.ts';
+import type { Budget } from './budget.ts';
 import type { ExternalData } from './external.ts';
-import { GRAPH, NODE, SPARSE_TENSOR, TENSOR } from './fields.ts';
+import { GRAPH, SPARSE_TENSOR, TENSOR } from './fields.ts';
 import { GraphOrigin, NodeOrigin, ValueOrigin } from './origin.ts';
 import { readAttrs } from './read-attr.ts';
+import { type NodeRecord, readNodeRecord } from './read-node.ts';
 import { readTensor } from './read-tensor.ts';
 import { readValueInfo, type ValueInfo } from './read-type.ts';
 import { BYTES, broken, type Field, MAX_DEPTH, readText, Scanner, type Span } from './wire.ts';
@@ -14,6 +16,7 @@ import { BYTES, broken, type Field, MAX_DEPTH, readText, Scanner, type Span } fr
 export interface GraphContext {
   readonly files: ExternalData | undefined;
   readonly depth: number;
+  readonly budget: Budget;
 }
 
 /** Names visible in a graph. */
@@ -44,9 +47,9 @@ export class Scope {
   }
 }
 
-/** Fields of a graph or function body, sorted by kind. */
+/** What a graph or function body is made of, sorted by kind. */
 export interface Parts {
-  readonly nodes: Field[];
+  readonly nodes: NodeRecord[];
   readonly infos: Field[];
   readonly inputs: Field[];
   readonly outputs: Field[];
@@ -63,7 +66,6 @@ export function readGraph(field: Span, context: GraphContext, outer?: Scope): Gr
   const sparse: Field[] = [];
   const parts: Parts = { nodes: [], infos: [], inputs: [], outputs: [] };
   const lists: Readonly<Record<number, Field[]>> = {
-    [GRAPH.node]: parts.nodes,
     [GRAPH.initializer]: initializers,
     [GRAPH.input]: parts.inputs,
     [GRAPH.output]: parts.outputs,
@@ -74,10 +76,12 @@ export function readGraph(field: Span, context: GraphContext, outer?: Scope): Gr
   while (scan.next()) {
     origin.leftovers.seen.add(scan.number);
     const list = lists[scan.number];
-    if (list || scan.number === GRAPH.name) scan.expect(BYTES);
+    if (list || scan.number === GRAPH.name || scan.number === GRAPH.node) scan.expect(BYTES);
+    if (list) context.budget.spend(scan);
     if (list) list.push(scan.field());
+    else if (scan.number === GRAPH.node) addNode(parts, scan, context);
     else if (scan.number === GRAPH.name) graph.name = readText(scan);
-    else origin.leftovers.add(scan.field());
+    else if (origin.leftovers.add(scan.field())) context.budget.spend(scan);
   }
   const scope = new Scope(outer);
   for (const input of parts.inputs) addInput(graph, scope, readValueInfo(input));
@@ -86,6 +90,12 @@ export function readGraph(field: Span, context: GraphContext, outer?: Scope): Gr
   readBody(graph, scope, parts, context);
   addOutputs(graph, scope, parts.outputs.map(readValueInfo));
   return graph;
+}
+
+/** The field of the scanner is a node. */
+export function addNode(parts: Parts, scan: Scanner, context: GraphContext): void {
+  context.budget.spend(scan);
+  parts.nodes.push(readNodeRecord(scan.field(), context.budget));
 }
 
 function originOf(value: Value): ValueOrigin {
@@ -156,24 +166,15 @@ function addOpaque(graph: Graph, scope: Scope, name: string, field: Field): void
   scope.add(value);
 }
 
-interface NodeRecord {
-  readonly field: Field;
-  op: string;
-  domain: string;
-  name: string;
-  readonly inputs: string[];
-  readonly outputs: Value[];
-  readonly attrs: Field[];
-}
-
 /** Nodes and declared types, of a graph or a function. */
 export function readBody(graph: Graph, scope: Scope, parts: Parts, context: GraphContext): void {
-  const records = parts.nodes.map((field) => readNodeRecord(field));
+  const records = parts.nodes;
   for (const record of records) for (const output of record.outputs) scope.add(output);
   for (const info of parts.infos) addInfo(graph, scope, readValueInfo(info));
   const inner = { ...context, depth: context.depth + 1 };
   const attrs = {
     files: context.files,
+    budget: context.budget,
     graph: (body: Field) => readGraph(body, inner, scope),
   };
   for (const record of records) {
@@ -198,56 +199,6 @@ function resolve(scope: Scope, name: string): Value {
   const value = new Value(name);
   scope.add(value);
   return value;
-}
-
-function readNodeRecord(field: Field): NodeRecord {
-  const record: NodeRecord = {
-    field,
-    op: '',
-    domain: '',
-    name: '',
-    inputs: [],
-    outputs: [],
-    attrs: [],
-  };
-  const scan = new Scanner(field, 'NodeProto');
-  while (scan.next()) readNodeField(record, scan);
-  if (!record.op) throw broken(field.source, field.start, 'a node has no operator');
-  return record;
-}
-
-function readNodeField(record: NodeRecord, scan: Scanner): void {
-  switch (scan.number) {
-    case NODE.input:
-      scan.expect(BYTES);
-      record.inputs.push(readText(scan));
-      break;
-    case NODE.output:
-      scan.expect(BYTES);
-      record.outputs.push(new Value(readText(scan)));
-      break;
-    case NODE.name:
-      scan.expect(BYTES);
-      record.name = readText(scan);
-      break;
-    case NODE.op_type:
-      scan.expect(BYTES);
-      record.op = readText(scan);
-      break;
-    case NODE.domain:
-      scan.expect(BYTES);
-      record.domain = canonicalDomain(readText(scan));
-      break;
-    case NODE.attribute:
-      scan.expect(BYTES);
-      record.attrs.push(scan.field());
-      break;
-  }
-}
-
-/** The standard domain has two spellings. */
-export function canonicalDomain(domain: string): string {
-  return domain === 'ai.onnx' ? '' : domain;
 }
 
 function addInfo(graph: Graph, scope: Scope, info: ValueInfo): void {

@@ -5,32 +5,17 @@ import { readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { XformError } from '../errors/error.ts';
 import { modelBroken, modelEmpty, notAModel } from '../errors/model.ts';
-import { type Attr, Graph, Model, type ModelFunction, Value } from '../graph/index.ts';
+import { Model } from '../graph/index.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { Budget } from './budget.ts';
 import { type ExternalData, ExternalFiles, ExternalLocations } from './external.ts';
-import { FUNCTION, MODEL, OPSET } from './fields.ts';
-import { FunctionOrigin, ModelOrigin, type OpsetOrigin } from './origin.ts';
-import { readAttrs } from './read-attr.ts';
-import {
-  canonicalDomain,
-  type GraphContext,
-  type Parts,
-  readBody,
-  readGraph,
-  Scope,
-} from './read-graph.ts';
+import { MODEL } from './fields.ts';
+import { ModelOrigin } from './origin.ts';
+import { opsetsOf, readFunction, readOpset } from './read-function.ts';
+import { type GraphContext, readGraph } from './read-graph.ts';
 import { readEntry, readTensor } from './read-tensor.ts';
 import { FileSource, MemorySource, type Source } from './source.ts';
-import {
-  BYTES,
-  type Field,
-  readNumber,
-  readText,
-  Scanner,
-  type Span,
-  VARINT,
-  whole,
-} from './wire.ts';
+import { BYTES, type Field, readNumber, readText, Scanner, VARINT, whole } from './wire.ts';
 
 /** Reads a model file; its tensors are read when they are needed. */
 export function readModel(path: string): Model {
@@ -74,13 +59,14 @@ export function decodeTensor(bytes: Uint8Array, where: string): { name: string; 
 
 function read(source: Source, path: string | undefined, files: ExternalData | undefined): Model {
   if (source.size === 0) throw modelEmpty(source.label);
-  const parts = readParts(source);
+  const budget = new Budget();
+  const parts = readParts(source, budget);
   const { graph: field, origin } = parts;
   if (!field) throw notAModel(source.label, 'it holds no graph');
   if (origin.opsets.length === 0 && parts.irVersion >= 3) {
     throw notAModel(source.label, 'it does not say which operator versions it uses (opset_import)');
   }
-  const context: GraphContext = { files, depth: 0 };
+  const context: GraphContext = { files, depth: 0, budget };
   const graph = readGraph(field, context);
   const model = new Model(graph, opsetsOf(origin.opsets), parts.irVersion);
   model.origin = origin;
@@ -102,7 +88,7 @@ interface ModelParts {
 }
 
 /** The outermost fields. Whatever fails here is no model at all. */
-function readParts(source: Source): ModelParts {
+function readParts(source: Source, budget: Budget): ModelParts {
   const parts: ModelParts = {
     origin: new ModelOrigin(),
     irVersion: 0,
@@ -115,6 +101,7 @@ function readParts(source: Source): ModelParts {
     const scan = new Scanner(whole(source), 'ModelProto');
     while (scan.next()) {
       parts.origin.leftovers.seen.add(scan.number);
+      budget.spend(scan);
       readModelField(parts, scan);
     }
   } catch (error) {
@@ -164,115 +151,4 @@ function readModelField(parts: ModelParts, scan: Scanner): void {
     default:
       origin.leftovers.add(scan.field());
   }
-}
-
-function readOpset(field: Field): OpsetOrigin {
-  let domain = '';
-  let version = 0;
-  const scan = new Scanner(field, 'OperatorSetIdProto');
-  while (scan.next()) {
-    if (scan.number === OPSET.domain) {
-      scan.expect(BYTES);
-      domain = canonicalDomain(readText(scan));
-    } else if (scan.number === OPSET.version) {
-      scan.expect(VARINT);
-      version = readNumber(scan);
-    }
-  }
-  return { field, domain, version };
-}
-
-function opsetsOf(imports: readonly OpsetOrigin[]): Map<string, number> {
-  const opsets = new Map<string, number>();
-  for (const { domain, version } of imports) {
-    if (!opsets.has(domain)) opsets.set(domain, version);
-  }
-  return opsets;
-}
-
-function readFunction(field: Span, context: GraphContext): ModelFunction {
-  const origin = new FunctionOrigin();
-  const parts: Parts = { nodes: [], infos: [], inputs: [], outputs: [] };
-  const texts = { name: '', domain: '', overload: '' };
-  const attributes: string[] = [];
-  const defaults: Field[] = [];
-  const lists: Readonly<Record<number, Field[]>> = {
-    [FUNCTION.node]: parts.nodes,
-    [FUNCTION.value_info]: parts.infos,
-    [FUNCTION.input]: parts.inputs,
-    [FUNCTION.output]: parts.outputs,
-    [FUNCTION.attribute_proto]: defaults,
-  };
-  const scan = new Scanner(field, 'FunctionProto');
-  while (scan.next()) {
-    origin.leftovers.seen.add(scan.number);
-    const list = lists[scan.number];
-    if (list) scan.expect(BYTES);
-    if (list) list.push(scan.field());
-    else readFunctionField(scan, texts, attributes, origin);
-  }
-  const graph = readFunctionBody(texts.name, parts, context);
-  return {
-    ...texts,
-    domain: canonicalDomain(texts.domain),
-    graph,
-    attributes,
-    defaults: readDefaults(defaults, context),
-    opsets: opsetsOf(origin.opsets),
-    origin,
-  };
-}
-
-function readFunctionField(
-  scan: Scanner,
-  texts: { name: string; domain: string; overload: string },
-  attributes: string[],
-  origin: FunctionOrigin,
-): void {
-  switch (scan.number) {
-    case FUNCTION.name:
-      scan.expect(BYTES);
-      texts.name = readText(scan);
-      break;
-    case FUNCTION.domain:
-      scan.expect(BYTES);
-      texts.domain = readText(scan);
-      break;
-    case FUNCTION.overload:
-      scan.expect(BYTES);
-      texts.overload = readText(scan);
-      break;
-    case FUNCTION.attribute:
-      scan.expect(BYTES);
-      attributes.push(readText(scan));
-      break;
-    case FUNCTION.opset_import:
-      scan.expect(BYTES);
-      origin.opsets.push(readOpset(scan.field()));
-      break;
-    default:
-      origin.leftovers.add(scan.field());
-  }
-}
-
-/** Inputs and outputs of functions are bare names. */
-function readFunctionBody(name: string, parts: Parts, context: GraphContext): Graph {
-  const graph = new Graph(name);
-  const scope = new Scope();
-  graph.inputs = parts.inputs.map((field) => new Value(readText(field)));
-  for (const input of graph.inputs) scope.add(input);
-  readBody(graph, scope, parts, context);
-  graph.outputs = parts.outputs.map((field) => {
-    const output = readText(field);
-    const known = scope.find(output) ?? new Value(output);
-    scope.add(known);
-    return known;
-  });
-  return graph;
-}
-
-function readDefaults(fields: readonly Field[], context: GraphContext): Map<string, Attr> {
-  const inner = { ...context, depth: context.depth + 1 };
-  const attrs = { files: context.files, graph: (body: Field) => readGraph(body, inner) };
-  return readAttrs(fields, attrs, 'a function');
 }

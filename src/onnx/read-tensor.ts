@@ -3,6 +3,7 @@
 import { externalUnavailable } from '../errors/model.ts';
 import { byteLengthOf, type DType, dtypeOf, elementCount } from '../tensor/dtype.ts';
 import { type ByteSource, Tensor, type TensorSource } from '../tensor/tensor.ts';
+import { checkRank } from './budget.ts';
 import type { ExternalData } from './external.ts';
 import { ENTRY, EXTERNAL, TENSOR } from './fields.ts';
 import { TensorOrigin } from './origin.ts';
@@ -85,7 +86,10 @@ function readHeaderField(header: Header, scan: Scanner): void {
   switch (scan.number) {
     case TENSOR.dims:
       scan.expect(VARINT, BYTES);
+      // Before the list is read: ten bytes are the most that one axis takes.
+      checkRank((scan.end - scan.start) / 10, scan);
       appendInts(scan, header.dims);
+      checkRank(header.dims.length, scan);
       break;
     case TENSOR.data_type:
       scan.expect(VARINT);

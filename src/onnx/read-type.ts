@@ -3,6 +3,7 @@
 import { modelTooDeep } from '../errors/model.ts';
 import { type Dim, type Shape, type Type, unknownDim } from '../graph/index.ts';
 import { dtypeOf } from '../tensor/dtype.ts';
+import { checkRank } from './budget.ts';
 import {
   DIMENSION,
   ELEMENT_TYPE,
@@ -98,6 +99,7 @@ function readShape(span: Span): Shape {
     if (scan.number !== SHAPE.dim) continue;
     scan.expect(BYTES);
     dims.push(readDim(scan));
+    checkRank(dims.length, scan);
   }
   return dims;
 }

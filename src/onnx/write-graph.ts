@@ -4,7 +4,7 @@ import type { Graph, Node, Value } from '../graph/index.ts';
 import { GRAPH, NODE, SPARSE_TENSOR, TENSOR } from './fields.ts';
 import { assemble, type Message, optionalText, type Parts, Shell } from './message.ts';
 import { AttrOrigin, GraphOrigin, NodeOrigin, TensorOrigin, ValueOrigin } from './origin.ts';
-import { canonicalDomain } from './read-graph.ts';
+import { canonicalDomain } from './read-node.ts';
 import type { Storage } from './storage.ts';
 import { type Field, readText } from './wire.ts';
 import { isUntouched, writeAttr } from './write-attr.ts';
