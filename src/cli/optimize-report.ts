@@ -1,6 +1,7 @@
 // What `optimize` shows: which passes, what they did, before and after.
 
 import { unknownName } from '../errors/usage.ts';
+import type { Model } from '../graph/index.ts';
 import type { Level, Pass } from '../passes/pass.ts';
 import type { RunResult } from '../passes/run.ts';
 import {
@@ -9,6 +10,7 @@ import {
   formatCount,
   type ModelSummary,
   type Table,
+  type Warning,
 } from '../report/report.ts';
 
 export interface PassChoice {
@@ -37,6 +39,18 @@ export function choosePasses(all: readonly Pass[], choice: PassChoice): Pass[] {
       : !pass.onDemand && (choice.level === 'extended' || pass.level === 'basic');
     return allowed && !without.has(pass.name);
   });
+}
+
+/** Weights that could be fed before, and are constants now. */
+export function fixedWeights(before: Model, after: Model): Warning[] {
+  const left = new Set(after.graph.inputs.map((value) => value.name));
+  const fixed = before.graph.inputs.filter((value) => value.data && !left.has(value.name));
+  // Until IR 3 they had to be listed, but nobody could feed them.
+  if (fixed.length === 0 || before.irVersion < 4) return [];
+  const names = fixed.slice(0, 3).map((value) => `"${value.name}"`);
+  const list = `${names.join(', ')}${fixed.length > names.length ? ' …' : ''}`;
+  const message = `${fixed.length} weights were graph inputs, too, and are constants now: ${list}`;
+  return [{ code: 'weights-fixed', message }];
 }
 
 export function passTable(passes: readonly Pass[]): Table {

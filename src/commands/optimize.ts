@@ -3,10 +3,11 @@ import { BaseCommand, outputFlag, threadsFlag } from '../cli/base.ts';
 import { dataFlags, dataOptionsFrom } from '../cli/data-flags.ts';
 import { defaultOutput, readInput, readSound, summarize, writeOutput } from '../cli/models.ts';
 import { prepareCheck } from '../cli/optimize-check.ts';
-import { choosePasses, optimizeBlocks, passTable } from '../cli/optimize-report.ts';
+import { choosePasses, fixedWeights, optimizeBlocks, passTable } from '../cli/optimize-report.ts';
 import { setSizes } from '../cli/sizes.ts';
 import { badFlagValue } from '../errors/usage.ts';
 import type { Model } from '../graph/index.ts';
+import type { Check } from '../passes/check.ts';
 import { passes } from '../passes/index.ts';
 import type { Runner } from '../passes/pass.ts';
 import { runPasses } from '../passes/run.ts';
@@ -34,8 +35,9 @@ export default class Optimize extends BaseCommand<typeof Optimize> {
   };
   static override flags = {
     output: outputFlag,
-    level: Flags.option({ options: ['basic', 'extended'] as const })({
-      summary: 'basic: standard operators only; extended: operators of com.microsoft, too',
+    level: Flags.option({ options: ['basic', 'extended', 'basic,extended', 'all'] as const })({
+      summary: 'basic: standard operators only; extended or all: operators of com.microsoft, too',
+      helpValue: 'basic|extended',
       default: 'basic',
     }),
     passes: Flags.string({ summary: 'only these passes', helpValue: 'A,B' }),
@@ -71,17 +73,18 @@ export default class Optimize extends BaseCommand<typeof Optimize> {
     this.outputIsStdout = output === '-';
     setSizes(original, this.sizes);
     const input = summarize(original, path);
-    const chosen = choosePasses(passes, flags);
-    const start = this.convert(original);
+    const level = flags.level === 'basic' ? 'basic' : 'extended';
+    const chosen = choosePasses(passes, { ...flags, level });
     const run = await this.runner();
     const options = { ...dataOptionsFrom(flags), data: flags.data, batch: flags.batch };
     const check = flags.check
       ? await prepareCheck(original, run, options, this.reporter)
       : undefined;
+    const start = await this.convert(original, check);
     const step = this.reporter.step('optimizing');
     const result = await runPasses(start, chosen, {
       run,
-      level: flags.level,
+      level,
       check,
       bisect: flags.bisect,
       onStep: (s) => {
@@ -98,6 +101,7 @@ export default class Optimize extends BaseCommand<typeof Optimize> {
         ...where,
       });
     }
+    for (const warning of fixedWeights(original, result.model)) this.reporter.warn(warning);
     const changed = result.changed || start !== original || this.sizes.size > 0;
     const final = changed ? result.model : readAgain(original, path);
     const written = await writeOutput(final, output, { externalData: flags['external-data'] });
@@ -127,7 +131,7 @@ export default class Optimize extends BaseCommand<typeof Optimize> {
   }
 
   /** Lifts the opset where that was asked for. */
-  private convert(model: Model): Model {
+  private async convert(model: Model, check: Check | undefined): Promise<Model> {
     const { opset } = this.flags;
     if (opset === undefined) return model;
     if (opset > NEWEST_OPSET)
@@ -148,7 +152,13 @@ export default class Optimize extends BaseCommand<typeof Optimize> {
         where: node,
       });
     }
-    return lifted.model;
+    const problem = lifted.model === model ? undefined : await check?.compare(lifted.model);
+    if (problem === undefined) return lifted.model;
+    this.reporter.warn({
+      code: 'opset-kept',
+      message: `the model stays at opset ${lifted.from}: at opset ${opset} ${problem}`,
+    });
+    return model;
   }
 }
 
