@@ -1,23 +1,37 @@
-// Symbolic dimensions: integer polynomials over named sizes, with floor division, min and max as
-// opaque atoms. `[batch * 12, seq, 64]` stays exact through Reshape, Concat, Slice and Conv.
-// All symbols are sizes, hence integers >= 0.
+// Symbolic dimensions: integer polynomials over named sizes, with floor division, min and max
+// (`dim-order.ts`) as opaque atoms. `[batch * 12, seq, 64]` stays exact through Reshape, Concat,
+// Slice and Conv. All symbols are sizes, hence integers >= 0.
 
 /** Expressions longer than this are given up: residual networks of unknown sizes double them. */
 const MAX_KEY_LENGTH = 400;
+const MAX_TERMS = 64;
 
 /** A dimension: a number, or an expression over named sizes. */
 export type Dim = number | Sym;
 export type Shape = readonly Dim[];
 
-interface Atom {
+/** What an opaque expression is made of, for those who simplify it. */
+export interface Structure {
+  readonly kind: 'floor' | 'min' | 'max';
+  /** floor: dividend and divisor. */
+  readonly dims: Shape;
+}
+
+export interface Bounds {
+  /** Cannot be below 0 whatever the sizes. */
+  readonly nonNegative: boolean;
+  /** Cannot be below this when every size is at least 1. */
+  readonly least: number;
+}
+
+interface Atom extends Bounds {
   readonly key: string;
   /** Rebuilds the atom with its symbols replaced; undefined for a plain symbol. */
   readonly rebuild?: (substitute: (dim: Dim) => Dim) => Dim;
-  /** Cannot be below 0 whatever the sizes. */
-  readonly nonNegative: boolean;
+  readonly structure?: Structure | undefined;
 }
 
-interface Term {
+export interface Term {
   readonly coefficient: number;
   /** Sorted by key; repeated for powers. */
   readonly atoms: readonly Atom[];
@@ -41,7 +55,7 @@ export class Sym {
 
 /** The size called `name`. */
 export function symbol(name: string): Sym {
-  return new Sym([{ coefficient: 1, atoms: [{ key: name, nonNegative: true }] }]);
+  return fromAtom({ key: name, nonNegative: true, least: 1 });
 }
 
 let unknowns = 0;
@@ -50,6 +64,12 @@ let unknowns = 0;
 export function unknownDim(): Sym {
   unknowns += 1;
   return symbol(`?${unknowns}`);
+}
+
+/** An integer nothing is known about, not even its sign, different from every other. */
+export function unknownElement(): Sym {
+  unknowns += 1;
+  return fromAtom({ key: `?${unknowns}`, nonNegative: false, least: Number.NEGATIVE_INFINITY });
 }
 
 /** Whether a dimension depends on a size that was neither given nor named in the model. */
@@ -116,50 +136,6 @@ export function divideExactly(a: Dim, b: Dim): Dim | undefined {
   return fromTerms(terms);
 }
 
-export function floorDiv(a: Dim, b: Dim): Dim {
-  if (typeof a === 'number' && typeof b === 'number') return Math.floor(a / b) + 0;
-  const exact = divideExactly(a, b);
-  if (exact !== undefined) return exact;
-  if (typeof a !== 'number' && typeof b === 'number' && b > 0) {
-    // Terms that b divides leave the floor: floor((2n + 1) / 2) = n + floor(1 / 2).
-    const whole = a.terms.filter((t) => t.coefficient % b === 0);
-    if (whole.length > 0) {
-      const rest = fromTerms(a.terms.filter((t) => t.coefficient % b !== 0));
-      const outside = fromTerms(whole.map((t) => ({ ...t, coefficient: t.coefficient / b })));
-      return add(outside, floorDiv(rest, b));
-    }
-    const constant = a.terms.find((t) => t.atoms.length === 0)?.coefficient ?? 0;
-    const quotient = Math.floor(constant / b);
-    if (quotient !== 0) return add(quotient, floorDiv(sub(a, quotient * b), b));
-  }
-  const positive = isNonNegative(a) && isNonNegative(b);
-  return opaque(`floor(${grouped(a)}/${grouped(b)})`, (f) => floorDiv(f(a), f(b)), positive);
-}
-
-export function ceilDiv(a: Dim, b: Dim): Dim {
-  if (typeof a === 'number' && typeof b === 'number') return Math.ceil(a / b) + 0;
-  return floorDiv(sub(add(a, b), 1), b);
-}
-
-export function min(a: Dim, b: Dim): Dim {
-  if (typeof a === 'number' && typeof b === 'number') return Math.min(a, b);
-  const difference = sub(a, b);
-  if (typeof difference === 'number') return difference <= 0 ? a : b;
-  if (a === 0 || b === 0) return 0;
-  const positive = isNonNegative(a) && isNonNegative(b);
-  const key = `min(${[print(a), print(b)].sort().join(', ')})`;
-  return opaque(key, (f) => min(f(a), f(b)), positive);
-}
-
-export function max(a: Dim, b: Dim): Dim {
-  if (typeof a === 'number' && typeof b === 'number') return Math.max(a, b);
-  const difference = sub(a, b);
-  if (typeof difference === 'number') return difference >= 0 ? a : b;
-  if (a === 0) return isNonNegative(b) ? b : opaqueMax(a, b);
-  if (b === 0) return isNonNegative(a) ? a : opaqueMax(a, b);
-  return opaqueMax(a, b);
-}
-
 /**
  * An expression this algebra cannot look into, with the way to recompute it on known sizes; an
  * unknown size when it gets too long.
@@ -167,10 +143,19 @@ export function max(a: Dim, b: Dim): Dim {
 export function opaque(
   key: string,
   rebuild: (substitute: (dim: Dim) => Dim) => Dim,
-  nonNegative = false,
+  bounds: Bounds,
+  structure?: Structure,
 ): Sym {
-  if (key.length > MAX_KEY_LENGTH) return unknownDim();
-  return new Sym([{ coefficient: 1, atoms: [{ key, rebuild, nonNegative }] }]);
+  if (key.length > MAX_KEY_LENGTH) return bounds.nonNegative ? unknownDim() : unknownElement();
+  return fromAtom({ key, rebuild, ...bounds, structure });
+}
+
+/** The structure of a dimension that is one opaque expression and nothing else. */
+export function structureOf(dim: Dim): Structure | undefined {
+  const [term, ...others] = termsOf(dim);
+  const [atom, ...more] = term?.atoms ?? [];
+  const isAlone = others.length === 0 && more.length === 0 && term?.coefficient === 1;
+  return isAlone ? atom?.structure : undefined;
 }
 
 /** Replaces symbols by given sizes and simplifies. */
@@ -182,7 +167,7 @@ export function substitute(dim: Dim, sizes: ReadonlyMap<string, Dim>): Dim {
     for (const atom of term.atoms) {
       const known = sizes.get(atom.key);
       const factor = known ?? atom.rebuild?.((inner) => substitute(inner, sizes));
-      value = mul(value, factor ?? new Sym([{ coefficient: 1, atoms: [atom] }]));
+      value = mul(value, factor ?? fromAtom(atom));
     }
     sum = add(sum, value);
   }
@@ -195,6 +180,18 @@ export function isNonNegative(dim: Dim): boolean {
   return dim.terms.every(
     (term) => term.coefficient >= 0 && term.atoms.every((atom) => atom.nonNegative),
   );
+}
+
+/** A bound from below that holds when every size is at least 1; -Infinity: none is known. */
+export function atLeast(dim: Dim): number {
+  if (typeof dim === 'number') return dim;
+  let sum = 0;
+  for (const { coefficient, atoms } of dim.terms) {
+    const isBounded = coefficient > 0 && atoms.every((atom) => atom.least >= 0);
+    if (atoms.length > 0 && !isBounded) return Number.NEGATIVE_INFINITY;
+    sum += atoms.reduce((least, atom) => least * atom.least, coefficient);
+  }
+  return sum;
 }
 
 /** The plain symbols of a dimension (`batch` in `floor(batch/2) + 1`). */
@@ -221,22 +218,15 @@ export function printShape(shape: Shape | undefined): string {
   return shape === undefined ? '[...]' : `[${shape.map(printDim).join(', ')}]`;
 }
 
-function opaqueMax(a: Dim, b: Dim): Sym {
-  const positive = isNonNegative(a) || isNonNegative(b);
-  const key = `max(${[print(a), print(b)].sort().join(', ')})`;
-  return opaque(key, (f) => max(f(a), f(b)), positive);
-}
-
-/** In parentheses where it is a sum, so that what is written can be read again. */
-function grouped(dim: Dim): string {
-  return typeof dim !== 'number' && dim.terms.length > 1 ? `(${dim})` : print(dim);
-}
-
 function print(dim: Dim): string {
   return String(dim);
 }
 
-function termsOf(dim: Dim): readonly Term[] {
+function fromAtom(atom: Atom): Sym {
+  return new Sym([{ coefficient: 1, atoms: [atom] }]);
+}
+
+export function termsOf(dim: Dim): readonly Term[] {
   if (typeof dim !== 'number') return dim.terms;
   return dim === 0 ? [] : [{ coefficient: dim, atoms: [] }];
 }
@@ -247,12 +237,12 @@ function monomial(term: Term): string {
 
 function printTerm(term: Term): string {
   if (term.atoms.length === 0) return String(term.coefficient);
-  if (term.coefficient === 1) return monomial(term);
-  return `${monomial(term)}*${term.coefficient}`.replace(/^(.*)\*-(.*)$/, '-$1*$2');
+  const size = Math.abs(term.coefficient);
+  return `${term.coefficient < 0 ? '-' : ''}${monomial(term)}${size === 1 ? '' : `*${size}`}`;
 }
 
 /** Collects like terms and orders them, constants last. */
-function fromTerms(terms: readonly Term[]): Dim {
+export function fromTerms(terms: readonly Term[]): Dim {
   const sums = new Map<string, Term>();
   for (const term of terms) {
     const key = monomial(term);
@@ -261,6 +251,7 @@ function fromTerms(terms: readonly Term[]): Dim {
   }
   const kept = [...sums.values()].filter((term) => term.coefficient !== 0);
   if (kept.every((term) => term.atoms.length === 0)) return kept[0]?.coefficient ?? 0;
+  if (kept.length > MAX_TERMS) return unknownElement();
   kept.sort((a, b) => {
     if (a.atoms.length !== b.atoms.length) return b.atoms.length - a.atoms.length;
     return monomial(a) < monomial(b) ? -1 : 1;

@@ -4,7 +4,30 @@ export { type Attr, type AttrLike, type AttrValue, attr } from './attr.ts';
 export { type Attrs, Builder } from './builder.ts';
 export { checkModel, type Problem } from './check.ts';
 export { cloneGraph } from './clone.ts';
-export * from './dim.ts';
+export {
+  add,
+  atLeast,
+  type Dim,
+  divideExactly,
+  isNonNegative,
+  isStatic,
+  isUnknown,
+  mul,
+  printDim,
+  printShape,
+  product,
+  type Shape,
+  Sym,
+  sameDim,
+  sameShape,
+  sub,
+  substitute,
+  symbol,
+  symbolsOf,
+  unknownDim,
+  unknownElement,
+} from './dim.ts';
+export { ceilDiv, floorDiv, max, min, truncDiv } from './dim-order.ts';
 export { Graph } from './graph.ts';
 export { Model, type ModelFunction } from './model.ts';
 export { Node, type NodeParts, toAttrs } from './node.ts';

@@ -128,7 +128,7 @@ function attributeData(node: Node): Tensor | undefined {
   return floats && Tensor.of('float32', [floats.length], floats);
 }
 
-/** The elements of a small integer value where they are known, as dimensions. */
+/** The elements of a small integer or boolean value where they are known, as dimensions. */
 export function knownElements(value: Value): readonly Dim[] | undefined {
   if (value.known) return value.known;
   const elements = shortIntegers(constantData(value));
@@ -137,6 +137,7 @@ export function knownElements(value: Value): readonly Dim[] | undefined {
 }
 
 function shortIntegers(data: Tensor | undefined): readonly number[] | undefined {
-  if (!data || !isInteger(data.dtype) || data.shape.length > 1) return undefined;
+  const isWhole = data && (isInteger(data.dtype) || data.dtype === 'bool');
+  if (!isWhole || data.shape.length > 1) return undefined;
   return data.size > MAX_KNOWN_ELEMENTS || data.isDerived ? undefined : data.numbers();
 }

@@ -1,20 +1,12 @@
 // Elementwise operators: numpy broadcasting, result type from the first input unless said otherwise.
 // ONNX specification, "Broadcasting in ONNX".
 
-import {
-  add,
-  type Dim,
-  floorDiv,
-  max,
-  min,
-  mul,
-  type Shape,
-  sameDim,
-  sub,
-} from '../graph/index.ts';
+import { type Dim, max, min, type Shape, sameDim } from '../graph/index.ts';
 import { type DType, isInteger } from '../tensor/dtype.ts';
 import type { InferContext } from './context.ts';
+import { chooseKnown, FOLDS, foldKnown, mapKnown, remainder, UNARY_FOLDS } from './known.ts';
 import { define, type Inferred, type OpSpec, tensor } from './op.ts';
+import { roundedElements, wholeResult } from './ratio.ts';
 
 /** Numpy-style broadcast of two shapes; undefined: incompatible. */
 export function broadcast(a: Shape, b: Shape): Shape | undefined {
@@ -51,72 +43,6 @@ export function broadcastInputs(c: InferContext, first = 0): Shape | undefined {
   return shape;
 }
 
-type Fold = (a: Dim, b: Dim) => Dim | undefined;
-
-/** What integer operators do to elements that shape arithmetic knows. */
-const FOLDS: Readonly<Record<string, Fold>> = {
-  Add: add,
-  Sub: sub,
-  Mul: mul,
-  // Integer division truncates; sizes are not negative, so floor is the same where it matters.
-  Div: (a, b) => (b === 0 || isNegative(a) || isNegative(b) ? truncated(a, b) : floorDiv(a, b)),
-  Mod: (a, b) => (b === 0 ? undefined : sub(a, mul(floorDiv(a, b), b))),
-  Min: min,
-  Max: max,
-  Equal: (a, b) => decide(a, b, (x, y) => x === y),
-  Greater: (a, b) => decide(a, b, (x, y) => x > y),
-  GreaterOrEqual: (a, b) => decide(a, b, (x, y) => x >= y),
-  Less: (a, b) => decide(a, b, (x, y) => x < y),
-  LessOrEqual: (a, b) => decide(a, b, (x, y) => x <= y),
-  And: (a, b) => decide(a, b, (x, y) => x !== 0 && y !== 0),
-  Or: (a, b) => decide(a, b, (x, y) => x !== 0 || y !== 0),
-};
-
-function remainder(a: Dim, b: Dim): Dim | undefined {
-  return typeof a === 'number' && typeof b === 'number' && b !== 0 ? (a % b) + 0 : undefined;
-}
-
-function isNegative(dim: Dim): boolean {
-  return typeof dim === 'number' && dim < 0;
-}
-
-function truncated(a: Dim, b: Dim): Dim | undefined {
-  return typeof a === 'number' && typeof b === 'number' && b !== 0 ? Math.trunc(a / b) : undefined;
-}
-
-/** Sizes can be compared where their difference is a number. */
-function decide(a: Dim, b: Dim, test: (x: number, y: number) => boolean): Dim | undefined {
-  if (typeof a === 'number' && typeof b === 'number') return Number(test(a, b));
-  const difference = sub(a, b);
-  return typeof difference === 'number' ? Number(test(difference, 0)) : undefined;
-}
-
-/** Applies `fold` over all inputs, element by element, scalars repeated. */
-function foldKnown(c: InferContext, fold: Fold | undefined): readonly Dim[] | undefined {
-  if (!fold) return undefined;
-  let result: readonly Dim[] | undefined;
-  for (let i = 0; i < c.inputCount; i++) {
-    const next = c.known(i);
-    // Matrices are repeated along axes, which a list of elements cannot tell.
-    if (!next || (c.rank(i) ?? 0) > 1) return undefined;
-    result = result ? zip(result, next, fold) : next;
-    if (!result) return undefined;
-  }
-  return result;
-}
-
-function zip(a: readonly Dim[], b: readonly Dim[], fold: Fold): readonly Dim[] | undefined {
-  const length = a.length === 1 ? b.length : a.length;
-  if (b.length !== 1 && b.length !== length) return undefined;
-  const dims: Dim[] = [];
-  for (let i = 0; i < length; i++) {
-    const dim = fold(a[a.length === 1 ? 0 : i] as Dim, b[b.length === 1 ? 0 : i] as Dim);
-    if (dim === undefined) return undefined;
-    dims.push(dim);
-  }
-  return dims;
-}
-
 /** Before opset 7 the second input was stretched to the first one, if `broadcast` said so. */
 function legacyBroadcast(c: InferContext): Shape | undefined {
   return c.opset < 7 && c.inputCount === 2 ? c.shape(0) : broadcastInputs(c);
@@ -126,12 +52,17 @@ function variadic(op: string, result?: DType): OpSpec {
   return {
     op,
     infer: (c) => {
-      // C's remainder takes the sign of the dividend.
-      const fold = op === 'Mod' && c.node.int('fmod', 0) ? remainder : FOLDS[op];
       const dtype = result ?? firstDtype(c);
-      return [tensor(dtype, legacyBroadcast(c), foldKnown(c, integerInputs(c) ? fold : undefined))];
+      return [tensor(dtype, legacyBroadcast(c), variadicKnown(c))];
     },
   };
+}
+
+function variadicKnown(c: InferContext): readonly Dim[] | undefined {
+  const { op } = c.node;
+  if (!integerInputs(c)) return wholeResult(c.node);
+  const fold = op === 'Mod' ? remainder(c.node.int('fmod', 0) === 1) : FOLDS[op];
+  return fold && foldKnown(c, fold);
 }
 
 function firstDtype(c: InferContext): DType | undefined {
@@ -170,14 +101,12 @@ const SAME = [
   'Atan',
   'Atanh',
   'BitwiseNot',
-  'Ceil',
   'Celu',
   'Cos',
   'Cosh',
   'Elu',
   'Erf',
   'Exp',
-  'Floor',
   'Gelu',
   'HardSigmoid',
   'HardSwish',
@@ -190,7 +119,6 @@ const SAME = [
   'Not',
   'Reciprocal',
   'Relu',
-  'Round',
   'Selu',
   'Shrink',
   'Sigmoid',
@@ -205,24 +133,31 @@ const SAME = [
   'Tan',
   'Tanh',
   'ThresholdedRelu',
-  'Clip',
+  'CumProd',
   'CumSum',
   'Trilu',
 ];
 
-/** `known` elements that a unary operator passes on or changes. */
-const UNARY_FOLDS: Readonly<Record<string, (a: Dim) => Dim | undefined>> = {
-  Neg: (a) => mul(a, -1),
-  Abs: (a) => (typeof a === 'number' ? Math.abs(a) : a),
-  Not: (a) => (typeof a === 'number' ? Number(a === 0) : undefined),
-  Ceil: (a) => a,
-  Floor: (a) => a,
-  Round: (a) => a,
-};
-
 function unary(op: string): OpSpec {
   const fold = UNARY_FOLDS[op];
   return { op, infer: (c) => [sameAs(c, 0, fold && mapKnown(c.known(0), fold))] };
+}
+
+/** Between integers, too, where what it rounds is a fraction of sizes. */
+function rounding(op: string, to: 'floor' | 'ceil'): OpSpec {
+  const { infer } = unary(op);
+  return {
+    op,
+    infer: (c) => (c.known(0) ? infer(c) : [sameAs(c, 0, roundedElements(c.node.inputs[0], to))]),
+  };
+}
+
+/** Bounds are attributes until opset 10, and scalar inputs since. */
+function clipped(c: InferContext): Inferred {
+  const [low, high] = [1, 2].map((i) => (c.has(i) ? c.known(i)?.[0] : null));
+  const isInteger = integerInputs(c) && low !== undefined && high !== undefined;
+  const clip = (dim: Dim) => min(max(dim, low ?? dim), high ?? dim);
+  return sameAs(c, 0, isInteger ? mapKnown(c.known(0), clip) : undefined);
 }
 
 /** The type of an input, handed on. */
@@ -230,15 +165,14 @@ export function sameAs(c: InferContext, index: number, known?: readonly Dim[]): 
   return { type: c.type(index), known };
 }
 
-function mapKnown(dims: readonly Dim[] | undefined, fold: (a: Dim) => Dim | undefined) {
-  const mapped = dims?.map(fold);
-  return mapped?.every((dim) => dim !== undefined) ? (mapped as Dim[]) : undefined;
-}
-
 define(
   ...[...ARITHMETIC, ...BITWISE].map((op) => variadic(op)),
   ...COMPARISONS.map((op) => variadic(op, 'bool')),
   ...SAME.map(unary),
+  rounding('Ceil', 'ceil'),
+  rounding('Floor', 'floor'),
+  unary('Round'),
+  { op: 'Clip', infer: (c) => [clipped(c)] },
   { op: 'IsNaN', infer: (c) => [tensor('bool', c.shape(0))] },
   { op: 'IsInf', infer: (c) => [tensor('bool', c.shape(0))] },
   { op: 'Pow', infer: (c) => [tensor(c.dtype(0), legacyBroadcast(c))] },
@@ -246,31 +180,6 @@ define(
   { op: 'PRelu', infer: (c) => [sameAs(c, 0)] },
   {
     op: 'Where',
-    infer: (c) => {
-      const [condition, yes, no] = [0, 1, 2].map((i) =>
-        (c.rank(i) ?? 2) > 1 ? undefined : c.known(i),
-      );
-      return [tensor(c.dtype(1) ?? c.dtype(2), broadcastInputs(c), choose(condition, yes, no))];
-    },
+    infer: (c) => [tensor(c.dtype(1) ?? c.dtype(2), broadcastInputs(c), chooseKnown(c))],
   },
 );
-
-function choose(
-  condition: readonly Dim[] | undefined,
-  yes: readonly Dim[] | undefined,
-  no: readonly Dim[] | undefined,
-): readonly Dim[] | undefined {
-  if (!condition || !yes || !no) return undefined;
-  const at = (dims: readonly Dim[], i: number) => dims[dims.length === 1 ? 0 : i];
-  const length = Math.max(condition.length, yes.length, no.length);
-  const dims: Dim[] = [];
-  for (let i = 0; i < length; i++) {
-    const test = at(condition, i);
-    const [a, b] = [at(yes, i), at(no, i)];
-    if (a === undefined || b === undefined) return undefined;
-    if (typeof test === 'number') dims.push(test !== 0 ? a : b);
-    else if (sameDim(a, b)) dims.push(a);
-    else return undefined;
-  }
-  return dims;
-}

@@ -1,9 +1,11 @@
 // Operators that make tensors or change their element type: Constant, Range, Cast, EyeLike …
 
-import { ceilDiv, type Dim, max, sub, unknownDim } from '../graph/index.ts';
+import { ceilDiv, type Dim, isNonNegative, max, mul, sub, unknownDim } from '../graph/index.ts';
 import { type DType, dtypeOf, isInteger } from '../tensor/dtype.ts';
 import { constantData, type InferContext } from './context.ts';
+import { mapKnown } from './known.ts';
 import { define, type Inferred, tensor } from './op.ts';
+import { roundedElements } from './ratio.ts';
 
 /** Longer ones are data, not shapes. */
 const MAX_KNOWN = 1024;
@@ -57,6 +59,11 @@ function range(c: InferContext): Inferred {
   if (start === undefined || limit === undefined || typeof delta !== 'number' || delta === 0) {
     return tensor(c.dtype(0), [unknownDim()]);
   }
+  // The algebra of sizes knows no fractions.
+  const isStatic = typeof start === 'number' && typeof limit === 'number';
+  if (!isStatic && [start, limit, delta].some((x) => typeof x === 'number' && x % 1 !== 0)) {
+    return tensor(c.dtype(0), [unknownDim()]);
+  }
   const span = delta > 0 ? sub(limit, start) : sub(start, limit);
   const length = max(ceilDiv(span, Math.abs(delta)), 0);
   const whole = Number.isInteger(start) && Number.isInteger(delta);
@@ -76,21 +83,21 @@ function castTarget(c: InferContext): DType | undefined {
   return old[name] ?? (name ? (name.toLowerCase() as DType) : undefined);
 }
 
+/** Sizes survive a detour through floats: exporters scale shapes that way. */
 function cast(c: InferContext, target: DType | undefined): Inferred {
-  const from = c.dtype(0);
-  const whole = (dtype: DType | undefined) => dtype !== undefined && isInteger(dtype);
-  // Sizes survive a detour through floats: exporters divide shapes that way.
-  const keeps = whole(target) || target === 'float32' || target === 'float64';
-  const known = whole(from) || from === 'bool' || c.node.inputs[0]?.known ? c.known(0) : undefined;
-  if (target === 'bool') return tensor(target, c.shape(0), truths(known));
-  return tensor(target, c.shape(0), keeps ? known : undefined);
+  const known = c.known(0);
+  if (target === 'bool') return tensor(target, c.shape(0), mapKnown(known, isTrue));
+  if (target !== undefined && isInteger(target)) {
+    const whole = known ?? roundedElements(c.node.inputs[0], 'truncate');
+    return tensor(target, c.shape(0), whole);
+  }
+  return tensor(target, c.shape(0), known);
 }
 
-/** 1 for what is not 0; sizes may be 0. */
-function truths(known: readonly Dim[] | undefined): readonly Dim[] | undefined {
-  return known?.every((dim) => typeof dim === 'number')
-    ? known.map((dim) => Number(dim !== 0))
-    : undefined;
+/** 1 for what is not 0; a size may be. */
+function isTrue(dim: Dim): Dim | undefined {
+  if (typeof dim === 'number') return Number(dim !== 0);
+  return isNonNegative(sub(dim, 1)) || isNonNegative(sub(mul(dim, -1), 1)) ? 1 : undefined;
 }
 
 function likeDtype(c: InferContext): DType | undefined {

@@ -17,6 +17,7 @@ import {
   topologicalOrder,
 } from '../graph/index.ts';
 import { InferContext, InferenceFailure } from './context.ts';
+import { within } from './known.ts';
 import { lookup } from './op.ts';
 
 /** Gives every value of the model the best type that can be known; returns contradictions found. */
@@ -83,7 +84,7 @@ class Inference {
         const found = inferred[i];
         if (!found) return;
         output.type = this.#merge(output.type, found.type, node, output.name);
-        output.known = found.known;
+        output.known = within(output.dtype, found.known);
       });
     } catch (error) {
       if (!(error instanceof InferenceFailure)) throw error;

@@ -34,22 +34,29 @@ function unknownAxes(c: InferContext, shape: Shape, keep: boolean): Shape | unde
   return Array.from({ length: shape.length - count }, unknownDim);
 }
 
-const FOLDS: Readonly<Record<string, (dims: readonly Dim[]) => Dim>> = {
+type Fold = (dims: readonly Dim[]) => Dim | undefined;
+
+const FOLDS: Readonly<Record<string, Fold>> = {
   ReduceProd: (dims) => dims.reduce(mul, 1),
   ReduceSum: (dims) => dims.reduce(add, 0),
-  ReduceMax: (dims) => dims.reduce(max),
-  ReduceMin: (dims) => dims.reduce(min),
+  ReduceMax: ([first, ...others]) => (first === undefined ? undefined : others.reduce(max, first)),
+  ReduceMin: ([first, ...others]) => (first === undefined ? undefined : others.reduce(min, first)),
 };
+
+/** The one element that is left of a vector. */
+function reducedKnown(c: InferContext, fold: Fold): readonly Dim[] | undefined {
+  const axes = reductionAxes(c);
+  const dims = c.rank(0) === 1 && axes !== 'none' && axes !== 'unknown' ? c.known(0) : undefined;
+  const isExact = dims?.every((dim) => typeof dim !== 'number' || Number.isSafeInteger(dim));
+  const result = dims && isExact ? fold(dims) : undefined;
+  return result === undefined ? undefined : [result];
+}
 
 function reduction(op: string): OpSpec {
   const fold = FOLDS[op];
   return {
     op,
-    infer: (c) => {
-      const dims = fold && c.rank(0) === 1 && reductionAxes(c) !== 'none' ? c.known(0) : undefined;
-      const known = dims && dims.length > 0 && fold ? [fold(dims)] : undefined;
-      return [tensor(c.dtype(0), reducedShape(c), known)];
-    },
+    infer: (c) => [tensor(c.dtype(0), reducedShape(c), fold && reducedKnown(c, fold))],
     cost: (c) => c.shape(0) && product(c.shape(0) as Shape),
   };
 }

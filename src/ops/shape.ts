@@ -1,73 +1,14 @@
 // Operators that change the shape and keep the elements: Reshape, Flatten, Squeeze, Unsqueeze,
 // Transpose, Expand, Tile, DepthToSpace …, and those that look at shapes.
 
-import {
-  type Dim,
-  divideExactly,
-  floorDiv,
-  mul,
-  product,
-  type Shape,
-  sameDim,
-  unknownDim,
-} from '../graph/index.ts';
+import { type Dim, floorDiv, mul, product, type Shape, unknownDim } from '../graph/index.ts';
 import type { InferContext } from './context.ts';
 import { broadcast, sameAs } from './elementwise.ts';
 import { define, tensor } from './op.ts';
+import { reshaped } from './reshape.ts';
 
-/** The target of a Reshape: 0 copies (unless allowzero), -1 takes what is left. */
-function reshaped(c: InferContext): Shape | undefined {
-  const shape = c.shape(0);
-  const target = c.node.ints('shape') ?? c.known(1);
-  if (!target) {
-    const rank = c.shape(1)?.[0];
-    return typeof rank === 'number' ? Array.from({ length: rank }, unknownDim) : undefined;
-  }
-  const copyZero = c.node.int('allowzero', 0) === 0;
-  const dims = target.map((dim, i): Dim => {
-    if (dim !== 0 || !copyZero) return dim;
-    if (shape && i >= shape.length)
-      c.fail(`Reshape copies axis ${i}, but its input is [${shape.join(', ')}]`);
-    return shape?.[i] ?? unknownDim();
-  });
-  const open = dims.indexOf(-1);
-  if (open < 0) {
-    checkSize(c, shape, dims);
-    return dims;
-  }
-  const given = dims.filter((_, i) => i !== open);
-  return dims.map((dim, i) => (i === open ? rest(c, shape, given) : dim));
-}
-
-/** The size that -1 stands for. */
-function rest(c: InferContext, shape: Shape | undefined, given: Shape): Dim {
-  if (!shape) return unknownDim();
-  const [whole, part] = [product(shape), product(given)];
-  if (part === 0) return 0;
-  const exact = divideExactly(whole, part);
-  if (exact !== undefined) return exact;
-  if (typeof whole === 'number' && typeof part === 'number') {
-    c.fail(`Reshape cannot divide the ${whole} elements of [${shape.join(', ')}] by ${part}`);
-  }
-  // Equal factors cancel even where the product is no single term: [n+1, 4, s] by [n+1, -1].
-  const left = [...shape];
-  for (const dim of given) {
-    const at = left.findIndex((other) => sameDim(other, dim));
-    if (at < 0) return floorDiv(whole, part);
-    left.splice(at, 1);
-  }
-  return product(left);
-}
-
-function checkSize(c: InferContext, shape: Shape | undefined, target: Shape): void {
-  if (!shape) return;
-  const [before, after] = [product(shape), product(target)];
-  if (typeof before === 'number' && typeof after === 'number' && before !== after) {
-    c.fail(
-      `Reshape cannot make [${target.join(', ')}] of [${shape.join(', ')}]: ${after} elements of ${before}`,
-    );
-  }
-}
+/** Longer vectors are data, not shapes. */
+const MAX_KNOWN = 1024;
 
 function flattened(c: InferContext): Shape | undefined {
   const shape = c.shape(0);
@@ -88,6 +29,9 @@ function squeezed(c: InferContext): Shape | undefined {
   if (!shape) return undefined;
   if (axes) {
     const cut = new Set(axes.map((axis) => c.axis(axis, shape.length)));
+    const wide = shape.findIndex((dim, i) => cut.has(i) && typeof dim === 'number' && dim !== 1);
+    if (wide >= 0)
+      c.fail(`Squeeze drops axes of size 1, but axis ${wide} of [${shape.join(', ')}] is not`);
     return shape.filter((_, i) => !cut.has(i));
   }
   if (c.has(1)) {
@@ -120,7 +64,7 @@ function unsqueezed(c: InferContext): Shape | undefined {
 
 function transposed(c: InferContext): Shape | undefined {
   const shape = c.shape(0);
-  if (!shape) return undefined;
+  if (!shape) return c.node.ints('perm')?.map(unknownDim);
   const perm = c.node.ints('perm') ?? shape.map((_, i) => shape.length - 1 - i);
   if (perm.length !== shape.length) {
     c.fail(`Transpose permutes ${perm.length} axes, but its input is [${shape.join(', ')}]`);
@@ -152,12 +96,22 @@ function expanded(c: InferContext): Shape | undefined {
   return Array.from({ length: Math.max(rank, shape.length) }, unknownDim);
 }
 
+/** Opset 1 repeats one axis: inputs `tiles` and `axis`. */
 function tiled(c: InferContext): Shape | undefined {
   const shape = c.shape(0);
   if (!shape) return undefined;
-  if (c.inputCount === 3) return shape.map(unknownDim);
   const repeats = c.known(1);
-  return shape.map((dim, i) => (repeats ? mul(dim, repeats[i] ?? 1) : unknownDim()));
+  if (c.inputCount < 3)
+    return shape.map((dim, i) => (repeats ? mul(dim, repeats[i] ?? 1) : unknownDim()));
+  const axis = c.knownNumbers(2)?.[0];
+  if (axis === undefined || !repeats) return shape.map(unknownDim);
+  return shape.map((dim, i) => (i === axis ? mul(dim, repeats[0] ?? 1) : dim));
+}
+
+function tiledKnown(c: InferContext): readonly Dim[] | undefined {
+  const [known, repeats] = [c.known(0), c.knownNumbers(1)?.[0]];
+  const isShort = known && repeats !== undefined && known.length * repeats <= MAX_KNOWN;
+  return isShort && c.rank(0) === 1 ? new Array(repeats).fill(known).flat() : undefined;
 }
 
 /** Moves a factor of blocksize² between channels and the two spatial axes. */
@@ -220,14 +174,18 @@ define(
         only !== undefined &&
         c.known(0)?.length === 1 &&
         typeof length === 'number' &&
-        length <= 1024
+        length <= MAX_KNOWN
           ? new Array<Dim>(length).fill(only)
           : undefined;
       return [tensor(c.dtype(0), shape, known)];
     },
     cost: () => 0,
   },
-  { op: 'Tile', infer: (c) => [tensor(c.dtype(0), tiled(c))], cost: () => 0 },
+  {
+    op: 'Tile',
+    infer: (c) => [tensor(c.dtype(0), tiled(c), tiledKnown(c))],
+    cost: () => 0,
+  },
   { op: 'DepthToSpace', infer: (c) => [tensor(c.dtype(0), blocked(c, true))], cost: () => 0 },
   { op: 'SpaceToDepth', infer: (c) => [tensor(c.dtype(0), blocked(c, false))], cost: () => 0 },
   { op: 'Identity', infer: (c) => [sameAs(c, 0, c.known(0))], cost: () => 0 },

@@ -2,19 +2,22 @@
 
 import {
   add,
+  atLeast,
   ceilDiv,
   type Dim,
+  floorDiv,
   isNonNegative,
   max,
   min,
   mul,
+  product,
   type Shape,
-  sameDim,
   sub,
   unknownDim,
 } from '../graph/index.ts';
 import type { InferContext } from './context.ts';
 import { sameAs } from './elementwise.ts';
+import { elementsOrOpen } from './known.ts';
 import { define, type Inferred, tensor } from './op.ts';
 
 function concat(c: InferContext): Inferred {
@@ -38,7 +41,7 @@ function concat(c: InferContext): Inferred {
       if (j !== axis && typeof dim === 'number') dims[j] = dim;
     });
   }
-  const parts = inputs.map((_, i) => c.known(i));
+  const parts = inputs.map((_, i) => elementsOrOpen(c, i));
   const known =
     ranked.length === 1 && parts.every((p) => p) ? parts.flatMap((p) => p ?? []) : undefined;
   return tensor(dtype, dims, known);
@@ -77,7 +80,8 @@ function splitSizes(c: InferContext, whole: Dim, count: number): readonly Dim[] 
     return given;
   }
   if (c.has(1)) return Array.from({ length: count }, unknownDim);
-  // Equal parts, the last one smaller where it does not divide (num_outputs, opset 18).
+  if (c.opset < 18) return Array.from({ length: count }, () => floorDiv(whole, count));
+  // The last part is smaller where it does not divide.
   const part = ceilDiv(whole, count);
   const last = sub(whole, mul(part, count - 1));
   return Array.from({ length: count }, (_, i) => (i === count - 1 ? last : part));
@@ -140,10 +144,9 @@ function slicedDim(size: Dim, cut: Cut): Dim {
   if (to === undefined) return unknownDim();
   // A symbolic size may be smaller than a fixed end.
   const last = typeof size !== 'number' && typeof to === 'number' ? min(to, size) : to;
+  // A size that a single element is cut from is taken to have one: [1:] of n is n - 1.
   const length = sub(last, from);
-  const whole =
-    typeof length === 'number' ? Math.max(0, length) : sameDim(from, 0) ? length : max(length, 0);
-  return ceilDiv(whole, step);
+  return ceilDiv(atLeast(length) >= 0 ? length : max(length, 0), step);
 }
 
 function reversedDim(size: Dim, start: Dim, end: Dim, step: number): Dim {
@@ -185,11 +188,13 @@ function slicedKnown(c: InferContext, cuts: readonly Cut[]): readonly Dim[] | un
 }
 
 function pickedRows(size: number, start: number, end: number, step: number): number[] {
-  const [low, high] = step > 0 ? [0, size] : [-1, size - 1];
-  const clamp = (i: number) => Math.min(Math.max(i < 0 ? i + size : i, low), high);
+  const clamp = (i: number, low: number, high: number) =>
+    Math.min(Math.max(i < 0 ? i + size : i, low), high);
+  const isForward = step > 0;
+  const first = isForward ? clamp(start, 0, size) : clamp(start, 0, size - 1);
+  const last = isForward ? clamp(end, 0, size) : clamp(end, -1, size - 1);
   const rows: number[] = [];
-  const last = clamp(end);
-  for (let i = clamp(start); step > 0 ? i < last : i > last; i += step) rows.push(i);
+  for (let i = first; isForward ? i < last : i > last; i += step) rows.push(i);
   return rows;
 }
 
@@ -225,8 +230,9 @@ function centerCropPad(c: InferContext): Shape | undefined {
 function compressed(c: InferContext): Shape | undefined {
   const axis = c.node.int('axis');
   const shape = c.shape(0);
-  if (axis === undefined) return [unknownDim()];
-  return shape?.map((dim, i) => (i === c.axis(axis, shape.length) ? unknownDim() : dim));
+  const count = c.knownNumbers(1)?.filter((keep) => keep !== 0).length ?? unknownDim();
+  if (axis === undefined) return [count];
+  return shape?.map((dim, i) => (i === c.axis(axis, shape.length) ? count : dim));
 }
 
 function uniqueTypes(c: InferContext): Inferred[] {
@@ -237,8 +243,8 @@ function uniqueTypes(c: InferContext): Inferred[] {
     axis === undefined
       ? [count]
       : shape?.map((dim, i) => (i === c.axis(axis, shape.length) ? count : dim));
-  const inverse =
-    axis !== undefined && shape ? [shape[c.axis(axis, shape.length)] as Dim] : [unknownDim()];
+  const whole = axis === undefined ? shape && product(shape) : shape?.[c.axis(axis, shape.length)];
+  const inverse = [whole ?? unknownDim()];
   return [
     tensor(c.dtype(0), values),
     tensor('int64', [count]),
