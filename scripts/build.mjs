@@ -1,7 +1,16 @@
 // Bundles the program: one file per command and shared chunks, so that `--help` loads little.
 // Then writes oclif's manifest, which spares loading the commands to list them.
 
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Plugin } from '@oclif/core';
@@ -49,6 +58,18 @@ rmSync(join(root, 'oclif.manifest.json'), { force: true });
 const plugin = new Plugin({ root, ignoreManifest: true, errorOnManifestCreate: true });
 await plugin.load();
 writeFileSync(join(root, 'oclif.manifest.json'), `${JSON.stringify(plugin.manifest, null, 1)}\n`);
+
+// Help is rendered once, here: shown as a file it takes half the time.
+mkdirSync(join(target, 'help'));
+for (const id of ['xform', ...Object.keys(plugin.manifest.commands)]) {
+  const args = id === 'xform' ? ['--help'] : [id, '--help'];
+  const text = execFileSync(process.execPath, [join(root, 'bin/run.js'), ...args], {
+    env: { ...process.env, NO_COLOR: '1', COLUMNS: '80' },
+    encoding: 'utf8',
+  });
+  // The section names the machine of the build; `--version` tells about the user's.
+  writeFileSync(join(target, 'help', `${id}.txt`), text.replace(/VERSION\n.*\n\n/, ''));
+}
 
 /** The licences of the packages that are bundled: their notices must travel with the code. */
 function licensesOf(inputs) {

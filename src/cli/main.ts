@@ -1,6 +1,6 @@
 // The program's entry: `--version` without any framework, everything else through oclif.
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { endOnSignals } from './interrupt.ts';
@@ -12,6 +12,11 @@ export async function main(root: string): Promise<void> {
     process.stdout.write(`${versionLine(root)}\n`);
     return;
   }
+  const help = helpFile(root, argv);
+  if (help) {
+    process.stdout.write(readFileSync(help));
+    return;
+  }
   endOnSignals();
   // A reader that went away (`xform … | head`) is no failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -20,6 +25,19 @@ export async function main(root: string): Promise<void> {
   });
   const { runProgram } = await import('./program.ts');
   await runProgram(argv, root);
+}
+
+/**
+ * Help as the build rendered it, so that it appears without loading the framework; undefined where
+ * nobody asks for help, or on a terminal too narrow for it.
+ */
+function helpFile(root: string, argv: readonly string[]): string | undefined {
+  if ((process.stdout.columns ?? 80) < 80) return undefined;
+  const asks = (word: string | undefined) => word === '--help' || word === '-h';
+  const [first = '--help', second] = argv;
+  if (argv.length > 2 || !(asks(first) || asks(second)) || first.includes('/')) return undefined;
+  const path = join(root, 'dist/help', `${asks(first) ? 'xform' : first}.txt`);
+  return existsSync(path) ? path : undefined;
 }
 
 /** `xform 0.1.0 node 20.20.2 onnxruntime 1.30.0 linux-x64`. */
