@@ -54,7 +54,7 @@ function usageError(error: CLIError, commands: readonly string[]): XformError {
     .split('\n')
     .map((line) => line.trim())
     .filter((line) => line && !/^(See more help|Note:|Alternatively)/.test(line));
-  const missing = /^command (.+) not found\.?$/.exec(lines[0] ?? '');
+  const missing = /^command (.+) not found\.?$/i.exec(lines[0] ?? '');
   // oclif takes words that follow for subcommands: `optimise:model.onnx`.
   const [word] = missing?.[1]?.split(/[: ]/) ?? [];
   if (word) return unknownName('command', word, commands);
