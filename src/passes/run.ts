@@ -152,6 +152,7 @@ async function attempt(model: Model, pass: Pass, context: PassContext, options: 
   try {
     const changed = await pass.run(copy, context);
     if (!changed) return { model: copy, changed, problem: undefined };
+    liftIrVersion(copy);
     inferTypes(copy);
     return { model: copy, changed, problem: await problemOf(copy, options.check) };
   } catch (error) {
@@ -160,6 +161,13 @@ async function attempt(model: Model, pass: Pass, context: PassContext, options: 
     const reason = error instanceof Error ? error.message : String(error);
     return { model: copy, changed: true, problem: `it failed: ${reason.split('\n')[0]}` };
   }
+}
+
+/** Until IR 3 every initializer had to be an input, too: new ones are not. */
+function liftIrVersion(model: Model): void {
+  const inputs = new Set(model.graph.inputs);
+  const isNew = [...model.graph.initializers].some((value) => !inputs.has(value));
+  if (isNew) model.irVersion = Math.max(model.irVersion, 4);
 }
 
 /** Binary search over the number of edits; undefined where one alone breaks nothing. */

@@ -122,7 +122,8 @@ class Folder {
     for (const node of this.#nodes) {
       const bytes = this.#results(node).reduce((sum, value) => sum + sizeOf(value), 0);
       if (bytes <= SMALL_BYTES) continue;
-      if (bytes > RUN_BYTES) found.set(node, 'its result is too big to compute here');
+      if (bytes > RUN_BYTES && !this.#isLayout(node))
+        found.set(node, 'its result is too big to compute here');
       else if (!this.#pay(node, bytes, purse))
         found.set(node, 'its result would be bigger than what it is computed from');
     }
@@ -187,7 +188,12 @@ class Folder {
     const [value] = values;
     if (!value?.producer || values.length > 1 || this.#held + sizeOf(value) <= RUN_BYTES)
       return false;
-    for (let node: Node | undefined = value.producer; node && this.#nodes.has(node); ) {
+    return this.#isLayout(value.producer);
+  }
+
+  /** Whether nothing but operators that cannot fail makes a result of a constant. */
+  #isLayout(result: Node): boolean {
+    for (let node: Node | undefined = result; node && this.#nodes.has(node); ) {
       if (node.domain !== '' || !LAYOUT.has(node.op)) return false;
       node = node.input(0)?.producer;
     }
@@ -201,7 +207,7 @@ class Folder {
     const cone = coneOf(this.#model, this.#graph, [value]);
     const { run } = this.#context;
     const compute = async () => {
-      const [result] = (await run(cone, new Map())).values();
+      const [result] = (await run(cone.model, cone.feeds)).values();
       return result ? result.load() : new Uint8Array();
     };
     const byteLength = sizeOf(value);
@@ -213,8 +219,8 @@ class Folder {
     const results = new Map<Value, Tensor>();
     try {
       const cone = coneOf(this.#model, this.#graph, wanted);
-      const names = cone.graph.outputs.map((value) => value.name);
-      const found = await this.#context.run(cone, new Map());
+      const names = cone.model.graph.outputs.map((value) => value.name);
+      const found = await this.#context.run(cone.model, cone.feeds);
       wanted.forEach((value, i) => {
         const data = found.get(names[i] ?? '');
         if (data) results.set(value, data);
