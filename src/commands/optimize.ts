@@ -90,6 +90,9 @@ export default class Optimize extends BaseCommand<typeof Optimize> {
       onStep: (s) => {
         if (s.changed)
           this.reporter.detail(`${s.pass}: ${s.nodes_before} → ${s.nodes_after} nodes`);
+        if (s.round > 1) return;
+        for (const { node, reason } of s.skipped)
+          this.reporter.detail(`${s.pass} leaves ${node} alone: ${reason}`);
       },
     });
     step.done();
