@@ -49,6 +49,7 @@ export const UNARY_FOLDS: Readonly<Record<string, (a: Dim) => Dim | undefined>> 
   Not: (a) => (typeof a === 'number' ? Number(a === 0) : undefined),
   Ceil: (a) => a,
   Floor: (a) => a,
+  Relu: (a) => max(a, 0),
   Round: (a) => a,
 };
 

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import onnxProto from 'onnx-proto';
+import { Reader } from 'protobufjs';
 import { type DType, dtypeOf } from '../../src/tensor/dtype.ts';
 import { sharedPath } from './shared.ts';
 
@@ -24,9 +25,11 @@ const FOLDER = 'tests/conformance_data/onnx-1.18/node';
 
 /**
  * The cases that onnxruntime 1.30 passes, unpacked once per machine; none where they are absent.
- * `unsup`: those whose types onnxruntime-node cannot hand over.
+ * `unsup`: those whose types onnxruntime-node cannot hand over; the other lists: those it fails.
  */
-export function nodeTests(list: 'pass' | 'unsup' = 'pass'): NodeTest[] {
+export function nodeTests(
+  list: 'pass' | 'unsup' | 'mismatch' | 'norun' | 'noload' = 'pass',
+): NodeTest[] {
   const target = unpacked('onnx118_node_tests.tar.gz', 'xform-node-tests-1.18');
   const lists = sharedPath('data', 'onnx118_node_tests.ort1.30.json');
   if (!target || !lists) return [];
@@ -65,4 +68,37 @@ export function expectedOf(proto: onnxProto.onnx.ITensorProto): Expected {
     dtype: dtypeOf(proto.dataType ?? 0),
     shape: (proto.dims ?? []).map(Number),
   };
+}
+
+/**
+ * All tensors that an input or output consists of: of kind `tensor` one, of a sequence or an optional
+ * (onnx-data.proto: SequenceProto, OptionalProto) as many as there are; undefined without a file.
+ */
+export function readTensorFiles(
+  test: NodeTest,
+  direction: 'input' | 'output',
+  index: number,
+  kind: string,
+): onnxProto.onnx.ITensorProto[] | undefined {
+  const path = join(test.folder, 'test_data_set_0', `${direction}_${index}.pb`);
+  if (!existsSync(path)) return undefined;
+  const bytes = readFileSync(path);
+  return kind === 'tensor' ? [onnxProto.onnx.TensorProto.decode(bytes)] : tensorsWithin(bytes);
+}
+
+/** Fields that both messages number alike: their tensors, and the messages they nest. */
+const TENSORS = 3;
+const NESTED = [5, 7];
+
+function tensorsWithin(bytes: Uint8Array): onnxProto.onnx.ITensorProto[] {
+  const reader = Reader.create(bytes);
+  const tensors: onnxProto.onnx.ITensorProto[] = [];
+  while (reader.pos < reader.len) {
+    const tag = reader.uint32();
+    const field = tag >>> 3;
+    if (field === TENSORS) tensors.push(onnxProto.onnx.TensorProto.decode(reader.bytes()));
+    else if (NESTED.includes(field)) tensors.push(...tensorsWithin(reader.bytes()));
+    else reader.skipType(tag & 7);
+  }
+  return tensors;
 }
