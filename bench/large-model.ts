@@ -9,6 +9,7 @@ import { pour } from '../src/onnx/pour.ts';
 import { DataFile } from '../src/onnx/storage.ts';
 import { FileSink } from '../src/onnx/temporary.ts';
 import { layOut } from '../src/onnx/write-model.ts';
+import { peakMemory } from '../src/runtime/memory.ts';
 import { Random } from '../src/tensor/random.ts';
 import { Tensor } from '../src/tensor/tensor.ts';
 
@@ -88,5 +89,5 @@ const [task = '', ...args] = process.argv.slice(2);
 const start = performance.now();
 const found = await TASKS[task]?.(...args);
 const ms = performance.now() - start;
-const peak = process.resourceUsage().maxRSS * 1024;
+const peak = peakMemory();
 process.stdout.write(JSON.stringify({ ms, peak, found }));
