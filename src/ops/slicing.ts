@@ -87,6 +87,9 @@ function splitSizes(c: InferContext, whole: Dim, count: number): readonly Dim[] 
   return Array.from({ length: count }, (_, i) => (i === count - 1 ? last : part));
 }
 
+/** No axis is this long: bounds beyond it mean its end. */
+const TO_THE_END = 2 ** 30;
+
 interface Cut {
   readonly axis: number;
   readonly start: Dim | undefined;
@@ -118,18 +121,17 @@ function knownLength(c: InferContext, index: number): number | undefined {
   return typeof length === 'number' ? length : undefined;
 }
 
-/** Counts a bound from the front and keeps it inside; undefined where that cannot be decided. */
-function bound(value: Dim, size: Dim, low: number, high: Dim): Dim | undefined {
-  if (typeof value === 'number') {
-    const positive = value < 0 ? add(size, value) : value;
-    if (typeof positive === 'number')
-      return max(low, typeof high === 'number' ? min(positive, high) : positive);
-    return positive;
-  }
-  // A symbolic bound that is the size less something, or plainly positive.
+/**
+ * A bound counted from the front, no higher than the size; it may be below 0, where the front is
+ * meant. A symbolic one is taken to lie within the axis. Undefined where even its sign is open.
+ */
+function bound(value: Dim, size: Dim): Dim | undefined {
+  if (typeof value === 'number' && value < 0) return add(size, value);
+  if (typeof value === 'number') return atLeast(size) >= value ? value : min(value, size);
+  // The size less or more something, or plainly positive.
   const difference = sub(size, value);
-  if (typeof difference === 'number') return difference >= 0 ? value : high;
-  return isNonNegative(value) ? value : undefined;
+  if (typeof difference === 'number' && difference < 0) return size;
+  return isNonNegative(value) || atLeast(value) >= 0 ? value : undefined;
 }
 
 function slicedDim(size: Dim, cut: Cut): Dim {
@@ -137,15 +139,14 @@ function slicedDim(size: Dim, cut: Cut): Dim {
   if (start === undefined || end === undefined || typeof step !== 'number' || step === 0)
     return unknownDim();
   if (step < 0) return reversedDim(size, start, end, step);
-  const from = bound(start, size, 0, size);
-  if (from === undefined) return unknownDim();
-  const beyond = typeof end === 'number' && end >= Number.MAX_SAFE_INTEGER / 2 ** 22;
-  const to = beyond ? size : bound(end, size, 0, size);
-  if (to === undefined) return unknownDim();
-  // A symbolic size may be smaller than a fixed end.
-  const last = typeof size !== 'number' && typeof to === 'number' ? min(to, size) : to;
+  // One beyond the end leaves nothing, as a length below 0 does.
+  const from = typeof start === 'number' && start >= 0 ? start : bound(start, size);
+  const isWhole = typeof end === 'number' && end > TO_THE_END;
+  const to = isWhole ? size : bound(end, size);
+  if (from === undefined || to === undefined) return unknownDim();
+  // to - max(from, 0)
+  const length = atLeast(from) >= 0 ? sub(to, from) : min(sub(to, from), to);
   // A size that a single element is cut from is taken to have one: [1:] of n is n - 1.
-  const length = sub(last, from);
   return ceilDiv(atLeast(length) >= 0 ? length : max(length, 0), step);
 }
 
@@ -153,7 +154,7 @@ function reversedDim(size: Dim, start: Dim, end: Dim, step: number): Dim {
   if (typeof start !== 'number' || typeof end !== 'number') return unknownDim();
   if (typeof size !== 'number') {
     // Only the whole axis, backwards, is clear without its size.
-    return step === -1 && (start === -1 || start > 2 ** 30) && end < -(2 ** 30)
+    return step === -1 && (start === -1 || start > TO_THE_END) && end < -TO_THE_END
       ? size
       : unknownDim();
   }
