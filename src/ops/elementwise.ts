@@ -110,10 +110,8 @@ const SAME = [
   'Gelu',
   'HardSigmoid',
   'HardSwish',
-  'Hardmax',
   'LeakyRelu',
   'Log',
-  'LogSoftmax',
   'Mish',
   'Neg',
   'Not',
@@ -125,7 +123,6 @@ const SAME = [
   'Sign',
   'Sin',
   'Sinh',
-  'Softmax',
   'Softplus',
   'Softsign',
   'Sqrt',
@@ -141,6 +138,18 @@ const SAME = [
 function unary(op: string): OpSpec {
   const fold = UNARY_FOLDS[op];
   return { op, infer: (c) => [sameAs(c, 0, fold && mapKnown(c.known(0), fold))] };
+}
+
+/** Before opset 13 the axis said where a matrix of rows begins, and could be any. */
+function alongAxis(op: string): OpSpec {
+  return {
+    op,
+    infer: (c) => {
+      const rank = c.rank(0) ?? 0;
+      if (c.opset >= 13 && rank > 0) c.axis(c.node.int('axis', -1), rank);
+      return [sameAs(c, 0)];
+    },
+  };
 }
 
 /** Between integers, too, where what it rounds is a fraction of sizes. */
@@ -173,6 +182,7 @@ define(
   rounding('Floor', 'floor'),
   unary('Round'),
   { op: 'Clip', infer: (c) => [clipped(c)] },
+  ...['Hardmax', 'LogSoftmax', 'Softmax'].map(alongAxis),
   { op: 'IsNaN', infer: (c) => [tensor('bool', c.shape(0))] },
   { op: 'IsInf', infer: (c) => [tensor('bool', c.shape(0))] },
   { op: 'Pow', infer: (c) => [tensor(c.dtype(0), legacyBroadcast(c))] },
