@@ -50,3 +50,13 @@ function editDistance(a: string, b: string): number {
   }
   return row[b.length] ?? 0;
 }
+
+export function unmatchedPatterns(flag: string, patterns: readonly string[]): XformError {
+  const quoted = patterns.map((pattern) => `"${pattern}"`).join(', ');
+  return new XformError({
+    kind: 'usage',
+    code: 'pattern-matches-nothing',
+    message: `no node matches ${quoted} of --${flag}`,
+    hint: 'Run "xform inspect MODEL --layers" to see the names; * stands for any text, op:Gemm for an operator, re: begins a regular expression.',
+  });
+}
