@@ -4,11 +4,9 @@
 import type { Batch } from '../data/dataset.ts';
 import { nothingToCompare } from '../errors/verify.ts';
 import type { Model, Value } from '../graph/index.ts';
+import { isScores, largestPerRow } from '../metrics/top1.ts';
 import { Comparer, type Comparison, type Tolerance } from '../tensor/compare.ts';
-import { isFloat } from '../tensor/dtype.ts';
-import { elementsOf } from '../tensor/elements.ts';
 import type { Feeds } from '../tensor/feeds.ts';
-import type { Tensor } from '../tensor/tensor.ts';
 import { matchPorts, translateFeeds, type ValuePair } from './match-ports.ts';
 import type { SessionOptions } from './options.ts';
 import { canCross } from './protocol.ts';
@@ -128,9 +126,8 @@ class OutputComparer {
     if (!a || !b) return;
     this.#comparer.add(a, b);
     if (!isScores(a) || a.shape.join() !== b.shape.join()) return;
-    const [rows = 0, classes = 0] = a.shape;
-    const [best, found] = [largestPerRow(a, rows, classes), largestPerRow(b, rows, classes)];
-    this.#rows += rows;
+    const [best, found] = [largestPerRow(a), largestPerRow(b)];
+    this.#rows += best.length;
     this.#agreeing += best.filter((index, row) => index === found[row]).length;
   }
 
@@ -140,21 +137,4 @@ class OutputComparer {
     const comparison = this.#comparer.result();
     return { name: left.name, counterpart: right.name, comparison, top1 };
   }
-}
-
-/** One row per sample, one column per class. */
-function isScores(tensor: Tensor): boolean {
-  return tensor.shape.length === 2 && (tensor.shape[1] ?? 0) > 1 && isFloat(tensor.dtype);
-}
-
-function largestPerRow(tensor: Tensor, rows: number, classes: number): number[] {
-  const values = elementsOf(tensor);
-  return Array.from({ length: rows }, (_, row) => {
-    let best = 0;
-    for (let i = 1; i < classes; i++) {
-      const at = row * classes;
-      if (Number(values[at + i]) > Number(values[at + best])) best = i;
-    }
-    return best;
-  });
 }
