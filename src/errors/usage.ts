@@ -60,3 +60,13 @@ export function unmatchedPatterns(flag: string, patterns: readonly string[]): Xf
     hint: 'Run "xform inspect MODEL --layers" to see the names; * stands for any text, op:Gemm for an operator, re: begins a regular expression.',
   });
 }
+
+export function badRecipe(path: string, problem: string): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'bad-recipe',
+    message: `"${path}" cannot be replayed: ${problem}`,
+    where: path,
+    hint: 'Write one with --save-recipe, and give that.',
+  });
+}
