@@ -133,7 +133,7 @@ async function measurePoint(
     const latency = describe(samples, plan.seed);
     const macs = model.macs(batch);
     const comparison =
-      i > 0 && reference && timing ? compare(reference, timing, plan.seed) : undefined;
+      i > 0 && reference && timing ? compareTimings(reference, timing, plan.seed) : undefined;
     return {
       batch,
       threads,
@@ -150,7 +150,7 @@ async function measurePoint(
  * A difference counts when chance does not explain it, when it is more than clocks and caches do, and
  * when every round of fresh sessions saw it.
  */
-function compare(reference: Timing, timing: Timing, seed: number): Comparison {
+export function compareTimings(reference: Timing, timing: Timing, seed: number): Comparison {
   const ratio = compareRuns(reference.samples, timing.samples, seed);
   const rounds = timing.rounds.map((start, i) => {
     const end = timing.rounds[i + 1];

@@ -19,6 +19,10 @@ export interface TimingPlan {
   readonly runs?: number | undefined;
   /** Runs before it counts; undefined: until stable. */
   readonly warmup?: number | undefined;
+  /** Milliseconds for the counted runs when their number is not given, all models together. */
+  readonly budgetMs?: number | undefined;
+  /** Rounds of fresh sessions. */
+  readonly rounds?: number | undefined;
   /** Called after each slice of work with the fraction done. */
   readonly onProgress?: (fraction: number) => void;
 }
@@ -39,7 +43,6 @@ const ROUNDS = 3;
 /** Models that take longer to load, or for one turn, get one round. */
 const SLOW_LOAD_MS = 2000;
 const SLOW_TURN_MS = 200;
-/** Time for counted runs when their number is not given, for all models and rounds together. */
 const BUDGET_MS = 4000;
 const MIN_RUNS = 10;
 const MAX_RUNS = 1000;
@@ -64,7 +67,7 @@ export async function timeInTurn(
   }));
   const host = new Host();
   try {
-    let rounds = ROUNDS;
+    let rounds = plan.rounds ?? ROUNDS;
     for (let round = 0; round < rounds; round++) {
       rounds = await oneRound(host, contenders, plan, { round, rounds }, timings);
     }
@@ -104,8 +107,10 @@ async function oneRound(
   const slow =
     roundMs > SLOW_TURN_MS || timings.some(({ loads }) => (loads[0] ?? 0) > SLOW_LOAD_MS);
   const rounds = slow && round === 0 ? 1 : planned;
-  const affordable = Math.round(BUDGET_MS / Math.max(roundMs, 0.001));
-  const total = plan.runs ?? Math.min(MAX_RUNS, Math.max(MIN_RUNS, affordable));
+  const { budgetMs = BUDGET_MS } = plan;
+  const affordable = Math.round(budgetMs / Math.max(roundMs, 0.001));
+  const atLeast = Math.min(MIN_RUNS, Math.ceil((MIN_RUNS * budgetMs) / BUDGET_MS));
+  const total = plan.runs ?? Math.min(MAX_RUNS, Math.max(atLeast, affordable));
   // The rounds share the runs; the first ones take what does not divide.
   const share = Math.floor(total / rounds) + (round < total % rounds ? 1 : 0);
   const slice = Math.max(1, Math.floor(SLICE_MS / Math.max(roundMs, 0.001)));
