@@ -15,6 +15,8 @@ export interface Quality {
   /** Accuracy, or agreement: from 0 to 1. */
   readonly score: number;
   readonly agreement: number;
+  /** As agreement, without jumps: tells small changes apart. */
+  readonly fidelity: number;
   /** Of the output with the lowest one. */
   readonly cosine: number;
   readonly maxAbsError: number;
@@ -152,12 +154,15 @@ class Comparison {
     }
   }
 
-  result(): { agreement: number; cosine: number; maxAbsError: number } {
+  result(): Omit<Quality, 'score' | 'samples'> {
     const found = [...this.#comparers.values()].map((comparer) => comparer.result());
-    const scores = [...this.#agreements.values()].flatMap((one) => one.score() ?? []);
+    const agreements = [...this.#agreements.values()];
+    const scores = agreements.flatMap((one) => one.score() ?? []);
+    const fidelities = agreements.flatMap((one) => one.fidelity() ?? []);
     const broken = found.some(({ nonFinite }) => nonFinite > 0);
     return {
       agreement: Math.min(1, ...scores),
+      fidelity: Math.min(1, ...fidelities),
       cosine: broken ? 0 : Math.min(1, ...found.map(({ cosine }) => cosine)),
       maxAbsError: Math.max(0, ...found.map(({ maxAbs }) => maxAbs)),
     };

@@ -27,3 +27,24 @@ export function slowerThanBaseline(
     hint: "Allow some loss with --fail-if, as in --fail-if 'ratio>1.1'.",
   });
 }
+
+/** `--max-drop` that cannot be kept even with every layer left as it was. */
+export function dropNotMet(metric: string, drop: number, limit: number): XformError {
+  return new XformError({
+    kind: 'limit',
+    code: 'max-drop',
+    message: `${metric} falls by ${drop.toFixed(4)}, and --max-drop allows ${limit}`,
+    hint: 'Give more or better calibration data, another --calibrate method, or allow a greater drop.',
+  });
+}
+
+/** `--max-size` or `--max-latency` that no choice of precisions reaches. */
+export function limitOutOfReach(kind: 'bytes' | 'ms', found: number, limit: number): XformError {
+  const [flag, digits] = kind === 'bytes' ? ['max-size', 0] : ['max-latency', 3];
+  return new XformError({
+    kind: 'limit',
+    code: flag,
+    message: `--${flag} asks for ${limit.toFixed(digits)} ${kind}, and the least there is takes ${found.toFixed(digits)}`,
+    hint: 'Ask for less, or let "xform prune" make the model smaller first.',
+  });
+}

@@ -152,3 +152,14 @@ export function cannotWrite(path: string, reason: string, cause?: unknown): Xfor
     cause,
   );
 }
+
+export function nothingQuantized(path: string, reasons: readonly string[]): XformError {
+  const shown = reasons.slice(0, 8).join('; ');
+  return new XformError({
+    kind: 'model',
+    code: 'nothing-quantized',
+    message: `nothing in "${path}" can be quantised: ${shown || 'it has no operator with weights or an integer kernel'}`,
+    where: path,
+    hint: 'Run "xform inspect MODEL --layers" to see what it is made of; no file was written.',
+  });
+}

@@ -19,17 +19,25 @@ export class Agreement {
 
   add(expected: Tensor, actual: Tensor): void {
     if (expected.shape.join() !== actual.shape.join()) this.#rows += expected.size;
-    else if (isScores(expected)) this.#addScores(expected, actual);
-    else if (isFloat(expected.dtype)) this.#addEnergies(expected, actual);
-    else this.#addElements(expected, actual);
+    else if (!isFloat(expected.dtype)) this.#addElements(expected, actual);
+    else {
+      if (isScores(expected)) this.#addScores(expected, actual);
+      this.#addEnergies(expected, actual);
+    }
   }
 
   /** Undefined before anything was added. */
   score(): number | undefined {
-    const share = this.#rows > 0 ? this.#same / this.#rows : undefined;
-    const energies = this.#channels?.score();
-    if (share === undefined || energies === undefined) return share ?? energies;
-    return Math.min(share, energies);
+    return this.#share ?? this.#channels?.score();
+  }
+
+  /** The same without jumps, for the comparison of small changes: energies also of scores. */
+  fidelity(): number | undefined {
+    return this.#channels?.score() ?? this.#share;
+  }
+
+  get #share(): number | undefined {
+    return this.#rows > 0 ? this.#same / this.#rows : undefined;
   }
 
   #addScores(expected: Tensor, actual: Tensor): void {
