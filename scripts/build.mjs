@@ -21,13 +21,13 @@ const staging = join(root, `dist.${process.pid}`);
 const target = join(root, 'dist');
 
 const commands = readdirSync(join(root, 'src/commands')).map((file) => `src/commands/${file}`);
-const optional = ['src/runtime/worker.ts', 'src/runtime/child.ts'].filter((file) =>
-  existsSync(join(root, file)),
-);
+const processes = ['src/runtime/worker.ts', 'src/runtime/child.ts', 'src/runtime/web/child.ts'];
+// Looked for at run time: optional for users.
+const optional = ['onnxruntime-web', 'playwright-core'];
 
 const { metafile } = await build({
   absWorkingDir: root,
-  entryPoints: ['src/cli/main.ts', ...commands, ...optional],
+  entryPoints: ['src/cli/main.ts', ...commands, ...processes],
   outdir: staging,
   outbase: 'src',
   bundle: true,
@@ -38,12 +38,25 @@ const { metafile } = await build({
   minify: true,
   keepNames: true,
   legalComments: 'none',
-  external: ['onnxruntime-node', 'typescript', 'ts-node', 'tsx', '@oclif/plugin-*'],
+  external: ['onnxruntime-node', ...optional, 'typescript', 'ts-node', 'tsx', '@oclif/plugin-*'],
   banner: {
     js: "import { createRequire as _createRequire } from 'node:module'; const require = _createRequire(import.meta.url);",
   },
   logLevel: 'warning',
   metafile: true,
+});
+
+// What runs inside a browser's page has nothing of Node.
+await build({
+  absWorkingDir: root,
+  entryPoints: ['src/runtime/web/page.ts'],
+  outdir: join(staging, 'runtime/web'),
+  bundle: true,
+  format: 'esm',
+  platform: 'browser',
+  target: 'es2022',
+  minify: true,
+  logLevel: 'warning',
 });
 
 writeFileSync(join(staging, 'THIRD-PARTY-LICENSES.txt'), licensesOf(Object.keys(metafile.inputs)));

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import type { Library } from './libraries.ts';
-import { builtEntry } from './location.ts';
+import { type BuiltEntry, builtEntry } from './location.ts';
 import type { Provider, SessionOptions } from './options.ts';
 import type { WireFeeds } from './protocol.ts';
 
@@ -59,8 +59,17 @@ const KEPT_OUTPUT = 4000;
 
 /** Runs a task in a fresh process. A process that dies gives a failure, never an exception. */
 export function runInChild(task: ChildTask, timeoutMs = TIMEOUT_MS): Promise<ChildAnswer> {
+  return askChild<ChildAnswer>('child', task, timeoutMs);
+}
+
+/** One task for a fresh process of a built entry, and its answer, or why there is none. */
+export function askChild<Answer extends object>(
+  entry: BuiltEntry,
+  task: object,
+  timeoutMs: number,
+): Promise<Answer | { readonly failure: string }> {
   return new Promise((resolve) => {
-    const child = fork(builtEntry('child'), [], {
+    const child = fork(builtEntry(entry), [], {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       execArgv: [],
@@ -69,9 +78,9 @@ export function runInChild(task: ChildTask, timeoutMs = TIMEOUT_MS): Promise<Chi
     const stop = () => child.kill('SIGKILL');
     const timer = setTimeout(stop, timeoutMs);
     process.once('exit', stop);
-    let answer: ChildAnswer | undefined;
+    let answer: Answer | undefined;
     child.once('message', (message) => {
-      answer = message as ChildAnswer;
+      answer = message as Answer;
     });
     child.once('close', (code, signal) => {
       clearTimeout(timer);

@@ -17,8 +17,10 @@ export function packageRoot(): string {
   return folder;
 }
 
-/** A built entry point of this folder: `worker` or `child`. */
-export function builtEntry(name: 'worker' | 'child'): string {
+/** Entry points of this folder that are built beside the program. */
+export type BuiltEntry = 'worker' | 'child' | 'web/child' | 'web/page';
+
+export function builtEntry(name: BuiltEntry): string {
   const file = join(packageRoot(), 'dist', 'runtime', `${name}.js`);
   assert(existsSync(file), `${file} is missing: run "npm run build"`);
   return file;
