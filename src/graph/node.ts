@@ -3,7 +3,7 @@
 import type { Tensor } from '../tensor/tensor.ts';
 import { type Attr, type AttrLike, attr } from './attr.ts';
 import { Graph } from './graph.ts';
-import type { Value } from './value.ts';
+import { Value } from './value.ts';
 
 export interface NodeParts {
   readonly op: string;
@@ -24,7 +24,7 @@ export class Node {
   readonly domain: string;
   name: string;
   readonly origin: unknown;
-  readonly outputs: readonly Value[];
+  readonly #outputs: Value[];
   readonly #inputs: (Value | undefined)[];
   readonly #attrs: Map<string, Attr>;
 
@@ -40,7 +40,7 @@ export class Node {
     this.domain = parts.domain ?? '';
     this.name = parts.name ?? '';
     this.origin = parts.origin;
-    this.outputs = parts.outputs;
+    this.#outputs = [...parts.outputs];
     for (const output of parts.outputs) output.links.producer = this;
     this.#inputs = [];
     for (const input of parts.inputs) this.setInput(this.#inputs.length, input);
@@ -59,6 +59,27 @@ export class Node {
 
   input(index: number): Value | undefined {
     return this.#inputs[index];
+  }
+
+  /** Outputs by position; one without a name is left out. */
+  get outputs(): readonly Value[] {
+    return this.#outputs;
+  }
+
+  /** Asks for optional output `index`, under this name where it was left out. */
+  demandOutput(index: number, name: string): Value {
+    const present = this.#outputs[index];
+    if (present?.name) return present;
+    for (let i = this.#outputs.length; i < index; i++) this.#outputs.push(this.#made(''));
+    const value = this.#made(name);
+    this.#outputs[index] = value;
+    return value;
+  }
+
+  #made(name: string): Value {
+    const value = new Value(name);
+    value.links.producer = this;
+    return value;
   }
 
   /** Output 0, which every operator has. */

@@ -1,0 +1,140 @@
+// Checks a gradient rule against central differences along a random direction:
+// (L(x + εv) - L(x - εv)) / 2ε = ⟨∇L(x), v⟩, with L a random weighting of all float outputs. In double
+// precision where onnxruntime has the kernels, else in single.
+
+import { Builder, type Model, type Value } from '../../src/graph/index.ts';
+import { inferNode, inferTypes } from '../../src/ops/index.ts';
+import { COMPARABLE, createRunner } from '../../src/runtime/runner.ts';
+import { type DType, isFloat } from '../../src/tensor/dtype.ts';
+import type { Feeds } from '../../src/tensor/feeds.ts';
+import { Random } from '../../src/tensor/random.ts';
+import { Tensor } from '../../src/tensor/tensor.ts';
+import { differentiate } from '../../src/train/differentiate.ts';
+import { parseModel } from './parse.ts';
+
+/** `text` is a graph in which `T` stands for the float type. */
+export interface GradientCase {
+  readonly text: string;
+  /** Values of float inputs by name: uniform in a range, at least `away` from 0. */
+  readonly range?: Readonly<Record<string, readonly [number, number]>>;
+  readonly away?: number;
+  /** Inputs that are not differentiated. */
+  readonly fixed?: Readonly<Record<string, Tensor>>;
+  /** Why the numbers are only this close, where they are not as close as usual. */
+  readonly tolerance?: { readonly single: number; readonly why: string };
+}
+
+export interface GradientCheck {
+  readonly precision: 'double' | 'single';
+  /** Largest relative error over the inputs, and the one it was found in. */
+  readonly error: number;
+  readonly input: string;
+  readonly limit: number;
+}
+
+const STEP = { double: 1e-6, single: 1e-2 } as const;
+const LIMIT = { double: 1e-6, single: 1e-3 } as const;
+const run = createRunner({ ...COMPARABLE, optimization: 'disabled', threads: 1 });
+
+export async function checkGradient(one: GradientCase): Promise<GradientCheck> {
+  try {
+    return await check(one, 'double');
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    // No kernel for doubles, or an operator whose type does not allow them.
+    if (!/NOT_IMPLEMENTED|Could not find an implementation|Type Error|type .*double/i.test(message))
+      throw error;
+    return check(one, 'single');
+  }
+}
+
+async function check(one: GradientCase, precision: 'double' | 'single'): Promise<GradientCheck> {
+  const type = precision === 'double' ? 'double' : 'float';
+  const model = parseModel(one.text.replace(/\bT\b/g, type));
+  inferTypes(model);
+  const inputs = model.graph.inputs.filter((value) => value.dtype && isFloat(value.dtype));
+  const checked = inputs.filter((value) => one.fixed?.[value.name] === undefined);
+  const loss = weightedSum(model);
+  const gradients = differentiate(model, loss, checked);
+  model.graph.outputs = [loss, ...gradients.values()];
+  const point = feedsAt(one, checked);
+  const found = await run(model, point);
+  model.graph.outputs = [loss];
+  let worst = { error: 0, input: '' };
+  for (const input of checked) {
+    const name = gradients.get(input)?.name;
+    const gradient = name === undefined ? undefined : numbers(found.get(name));
+    const error = await relativeError(model, loss, point, input, gradient, STEP[precision]);
+    if (!(error <= worst.error)) worst = { error, input: input.name };
+  }
+  const limit = (precision === 'single' ? one.tolerance?.single : undefined) ?? LIMIT[precision];
+  return { precision, ...worst, limit };
+}
+
+function weightedSum(model: Model): Value {
+  const g = new Builder(model.graph, undefined, (node) => inferNode(model, node));
+  const sums = model.graph.outputs.flatMap((value, i) => {
+    if (!value.dtype || !isFloat(value.dtype)) return [];
+    const shape = (value.shape ?? []).map(Number);
+    const weights = randomTensor(value.dtype, shape, new Random(i, 'weights'), [-1, 1], 0.2);
+    const weighted = g.op('Mul', [value, g.constant('weights', weights)]);
+    return [g.op('ReduceSum', [weighted], { keepdims: 0 })];
+  });
+  return g.op('Sum', sums);
+}
+
+function randomTensor(
+  dtype: DType,
+  shape: readonly number[],
+  random: Random,
+  [low, high]: readonly [number, number],
+  away: number,
+): Tensor {
+  const size = shape.reduce((product, dim) => product * dim, 1);
+  const values = Array.from({ length: size }, () => {
+    for (;;) {
+      const value = low + (high - low) * random.uniform();
+      if (Math.abs(value) >= away) return value;
+    }
+  });
+  return Tensor.of(dtype, shape, values);
+}
+
+function feedsAt(one: GradientCase, checked: readonly Value[]): Map<string, Tensor> {
+  const feeds = new Map(Object.entries(one.fixed ?? {}));
+  for (const { name, dtype = 'float32', shape = [] } of checked) {
+    const range = one.range?.[name] ?? [-1, 1];
+    const random = new Random(1, name);
+    feeds.set(name, randomTensor(dtype, shape.map(Number), random, range, one.away ?? 0.05));
+  }
+  return feeds;
+}
+
+async function relativeError(
+  model: Model,
+  loss: Value,
+  point: Feeds,
+  input: Value,
+  gradient: number[] | undefined,
+  step: number,
+): Promise<number> {
+  const tensor = point.get(input.name);
+  if (!tensor) throw new Error(`no feed for ${input.name}`);
+  const random = new Random(2, input.name);
+  const base = numbers(tensor);
+  const direction = base.map(() => (random.uniform() < 0.5 ? -1 : 1) * (0.5 + random.uniform()));
+  const at = async (sign: number) => {
+    const moved = base.map((value, i) => value + sign * step * (direction[i] ?? 0));
+    const feeds = new Map([...point, [input.name, Tensor.of(tensor.dtype, tensor.shape, moved)]]);
+    return numbers((await run(model, feeds)).get(loss.name))[0] ?? Number.NaN;
+  };
+  const numeric = ((await at(1)) - (await at(-1))) / (2 * step);
+  const analytic = (gradient ?? []).reduce((sum, g, i) => sum + g * (direction[i] ?? 0), 0);
+  const size = Math.max(Math.abs(numeric), Math.abs(analytic), 1e-2);
+  return Math.abs(numeric - analytic) / size;
+}
+
+function numbers(tensor: Tensor | undefined): number[] {
+  if (!tensor) return [];
+  return tensor.numbers();
+}
