@@ -27,3 +27,14 @@ export function webStopped(runner: string, reason: string, model: string): Xform
     hint: 'WebAssembly has at most 4 GB of memory, for the weights and everything that is computed.',
   });
 }
+
+/** Of the whole set only the float model could be made. */
+export function nothingForTheWeb(model: string, reasons: readonly string[]): XformError {
+  return new XformError({
+    kind: 'model',
+    code: 'nothing-quantized',
+    message: `no quantised file could be made of "${model}": ${reasons.join('; ')}`,
+    where: model,
+    hint: 'Run "xform inspect MODEL --layers" to see what the model is made of.',
+  });
+}

@@ -21,6 +21,8 @@ import { layOut } from './write-model.ts';
 export interface WriteOptions {
   /** Weights go to one file beside the model, whatever its size. */
   readonly externalData?: boolean;
+  /** Name of that file, where there is one; left out: `OUT.data`. */
+  readonly dataName?: string;
 }
 
 export interface WriteSummary {
@@ -42,7 +44,7 @@ export async function writeModel(
     const old = await stat(target).catch(() => undefined);
     if (old && !old.isFile()) return await writeInto(model, path, target);
     const before = currentDataFiles(target);
-    const name = await writeFiles(model, target, before, options.externalData === true);
+    const name = await writeFiles(model, target, before, options);
     await syncFolder(dirname(target));
     await removeOrphans(target, before, name);
     const dataPath = name === undefined ? undefined : join(dirname(target), name);
@@ -70,17 +72,17 @@ async function writeFiles(
   model: Model,
   target: string,
   before: ReadonlySet<string>,
-  wantsData: boolean,
+  options: WriteOptions,
 ): Promise<string | undefined> {
   const [folder, file] = [dirname(target), basename(target)];
-  const inline = wantsData ? undefined : layOut(model, INLINE);
+  const inline = options.externalData ? undefined : layOut(model, INLINE);
   if (inline && inline.size <= MAX_MESSAGE_BYTES) {
     const temporary = await Temporary.write(folder, file, inline);
     await temporary.moveTo(target);
     return undefined;
   }
   const others = await dataFilesOfOthers(target);
-  const name = freeName(`${file}.data`, others);
+  const name = freeName(options.dataName ?? `${file}.data`, others);
   const { message, data } = withDataFile(model, name);
   const temporaries: Temporary[] = [];
   const write = async (content: Message | DataFile) => {

@@ -4,7 +4,7 @@ export const MODES = ['dynamic', 'static', 'weights', 'fp16', 'bf16', 'fp8', 'mi
 export type Mode = (typeof MODES)[number];
 
 export const ALGORITHMS = ['rtn', 'hqq', 'gptq', 'awq'] as const;
-export const FORMATS = ['auto', 'qdq', 'qoperator', 'nbits'] as const;
+export const FORMATS = ['auto', 'qdq', 'qoperator', 'nbits', 'bnb4'] as const;
 export const ACTIVATIONS = ['uint8', 'int8', 'uint16', 'int16'] as const;
 export const INTEGERS = ['int8', 'uint8'] as const;
 

@@ -61,7 +61,8 @@ export async function webRuntimes(options: WebRuntimeOptions = {}): Promise<WebR
     if (wanted.includes(description.name)) runners.push(new CarriedRunner(description, carrier));
   };
   const { version } = runtime;
-  add({ name: 'wasm (node)', provider: 'wasm', version }, nodeCarrier(runtime));
+  const wasm = { provider: 'wasm', version, hasHalf: true } as const;
+  add({ name: 'wasm (node)', ...wasm }, nodeCarrier(runtime));
   const inBrowser = wanted.filter((name) => name.endsWith('(chromium)'));
   if (inBrowser.length === 0) return { runners, unavailable, close: () => Promise.resolve() };
   const started = await startChromium(runtime, options);
@@ -69,11 +70,12 @@ export async function webRuntimes(options: WebRuntimeOptions = {}): Promise<WebR
     for (const name of inBrowser) unavailable.push({ name, ...started });
     return { runners, unavailable, close: () => Promise.resolve() };
   }
-  add({ name: 'wasm (chromium)', provider: 'wasm', version }, started.carrier);
+  add({ name: 'wasm (chromium)', ...wasm }, started.carrier);
   const { adapter } = started;
   if (adapter) {
-    const note = adapter.isSoftware ? `computed in software (${adapter.name})` : adapter.name;
-    add({ name: 'webgpu (chromium)', provider: 'webgpu', version, note }, started.carrier);
+    const { hasHalf, isSoftware, name: software } = adapter;
+    const webgpu = { name: 'webgpu (chromium)', provider: 'webgpu', version, hasHalf } as const;
+    add({ ...webgpu, ...(isSoftware ? { software } : {}) }, started.carrier);
   } else if (wanted.includes('webgpu (chromium)')) {
     const reason = 'the browser has no WebGPU adapter, not even one in software';
     const hint = 'Install drivers for Vulkan, or try a browser of another maker.';

@@ -46,8 +46,10 @@ export interface WebRunner {
   readonly provider: WebProvider;
   /** The version of onnxruntime-web. */
   readonly version: string;
-  /** What to know about the times, such as that a software adapter computed. */
-  readonly note?: string;
+  /** Computes float16; without it models in half precision do not load in WebGPU. */
+  readonly hasHalf: boolean;
+  /** What computes, where it is software that stands in for a device: times mean nothing then. */
+  readonly software?: string;
   /** Loads and runs one file; throws what the runtime refuses. */
   run(path: string, feeds: Feeds, options?: WebRunOptions): Promise<WebResult>;
   /** Several in one process, timed in turn, A B A B; an error stands in for a result. */
@@ -77,7 +79,8 @@ export interface Description {
   readonly name: WebRunnerName;
   readonly provider: WebProvider;
   readonly version: string;
-  readonly note?: string;
+  readonly hasHalf: boolean;
+  readonly software?: string;
 }
 
 /** A runner over a carrier. */
@@ -85,14 +88,16 @@ export class CarriedRunner implements WebRunner {
   readonly name: WebRunnerName;
   readonly provider: WebProvider;
   readonly version: string;
-  readonly note?: string;
+  readonly hasHalf: boolean;
+  readonly software?: string;
   readonly #carrier: Carrier;
 
   constructor(description: Description, carrier: Carrier) {
     this.name = description.name;
     this.provider = description.provider;
     this.version = description.version;
-    if (description.note) this.note = description.note;
+    this.hasHalf = description.hasHalf;
+    if (description.software) this.software = description.software;
     this.#carrier = carrier;
   }
 

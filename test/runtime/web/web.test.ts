@@ -7,6 +7,7 @@ import { packageRoot } from '../../../src/runtime/location.ts';
 import { openSession } from '../../../src/runtime/session.ts';
 import { webRuntimes } from '../../../src/runtime/web/index.ts';
 import { WEB_RUNNERS } from '../../../src/runtime/web/runner.ts';
+import { measureOnTarget } from '../../../src/runtime/web/target.ts';
 import { compareTensors } from '../../../src/tensor/compare.ts';
 import type { DType } from '../../../src/tensor/dtype.ts';
 import { Tensor } from '../../../src/tensor/tensor.ts';
@@ -42,8 +43,8 @@ it('finds onnxruntime-web, which the project installs for its tests', () => {
 
 describe.each(web.runners)('$name', (runner) => {
   // In software it takes its time for every shader.
-  const isSlow = runner.note?.includes('software') ?? false;
-  if (isSlow) console.log(`skipped: a transformer on ${runner.name}: ${runner.note}`);
+  const isSlow = runner.software !== undefined;
+  if (isSlow) console.log(`skipped: a transformer on ${runner.name}: ${runner.software}`);
 
   (isSlow ? it.skip : it)(
     'computes what onnxruntime-node computes, and says how long it took',
@@ -131,6 +132,33 @@ describe.each(web.runners)('$name', (runner) => {
     const path = await written('slow.onnx', 'slow (float[2] x) => (float[2] y) { y = Neg(x) }');
     const feeds = new Map([['x', Tensor.of('float32', [2], [1, -2])]]);
     await expect(runner.run(path, feeds, { timeoutMs: 1 })).rejects.toThrow(/stopped before/);
+  });
+});
+
+describe('measureOnTarget', () => {
+  it('runs the files in turn on a web target', async () => {
+    const files = [
+      await written('one.onnx', 'one (float[2] x) => (float[2] y) { y = Neg(x) }'),
+      await written('two.onnx', 'two (float[2] x) => (float[2] y) { y = Abs(x) }'),
+    ];
+    const feeds = new Map([['x', Tensor.of('float32', [2], [1, -2])]]);
+    const measured = await measureOnTarget('web-wasm', files, feeds, { runs: 4 });
+    if ('reason' in measured) throw new Error(measured.reason);
+    const shown = measured.results.map((result) =>
+      result instanceof Error
+        ? result.message
+        : [result.outputs.get('y')?.numbers(), result.samples.length],
+    );
+    expect(shown).toEqual([
+      [[-1, 2], 4],
+      [[1, 2], 4],
+    ]);
+  });
+
+  it('says what is lacking', async () => {
+    const options = { folders: [folder] };
+    const measured = await measureOnTarget('web-webgpu', [TRANSFORMER], new Map(), options);
+    expect(measured).toMatchObject({ reason: expect.stringContaining('onnxruntime-web') });
   });
 });
 
