@@ -1,7 +1,8 @@
 // How gradients flow back through operators. A rule writes, with standard operators, the gradients of
 // a node's inputs in terms of those of its outputs; the families in `gradients/` hold one per operator.
 // The walker (`train/differentiate`) sums a rule's results over axes that were broadcast, adds up what
-// several readers send back, and checks types and shapes, so that rules are one-liners.
+// several readers send back, and checks types and shapes, so that rules are one-liners. Rules write
+// for opset 18 to 21; models are lifted there before.
 
 import {
   type Builder,

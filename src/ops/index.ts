@@ -11,6 +11,7 @@ import './conv.ts';
 import './elementwise.ts';
 import './gather.ts';
 import './generate.ts';
+import './gradients/activation.ts';
 import './gradients/elementwise.ts';
 import './gradients/matmul.ts';
 import './gradients/reduce.ts';
