@@ -1,0 +1,171 @@
+// The set of files for transformers.js: what is written, under which names, and that it loads.
+
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { architectureNamed } from '../../src/archs/index.ts';
+import { checkSamples } from '../../src/cli/check-samples.ts';
+import {
+  type Made,
+  makeTransformersJs,
+  type PresetDeps,
+  type Variant,
+} from '../../src/cli/transformersjs.ts';
+import {
+  presetBlocks,
+  presetMetrics,
+  presetUnmet,
+  presetWarnings,
+} from '../../src/cli/transformersjs-report.ts';
+import type { Model } from '../../src/graph/index.ts';
+import { readModel, writeModel } from '../../src/onnx/index.ts';
+import { inferTypes } from '../../src/ops/index.ts';
+import { quantizeBnb4 } from '../../src/passes/quantize/bnb4.ts';
+import type { QuantizeContext } from '../../src/passes/quantize/context.ts';
+import type { Settings } from '../../src/passes/quantize/settings.ts';
+import { stepsOf, type WebDType } from '../../src/passes/quantize/transformersjs.ts';
+import { renderText } from '../../src/report/render.ts';
+import { Reporter } from '../../src/report/reporter.ts';
+import { createRunner } from '../../src/runtime/runner.ts';
+import { type WebRuntimes, webRuntimes } from '../../src/runtime/web/index.ts';
+import { parseModel } from '../helpers/parse.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'xform-test-'));
+let web: WebRuntimes;
+beforeAll(async () => {
+  web = await webRuntimes({ names: ['wasm (node)', 'wasm (chromium)'] });
+  for (const { name, reason, hint } of web.unavailable) {
+    console.log(`skipped: ${name}: ${reason}. ${hint}`);
+  }
+});
+afterAll(async () => {
+  await web.close();
+  rmSync(folder, { recursive: true });
+});
+
+const run = createRunner();
+const reporter = new Reporter({
+  quiet: true,
+  verbose: false,
+  color: false,
+  stream: process.stderr,
+});
+
+async function quantize(float: Model, settings: Settings): Promise<Made> {
+  const model = float.clone();
+  const decisions: Made['decisions'][number][] = [];
+  const context: QuantizeContext = {
+    run,
+    target: { name: 'web-wasm', isHere: false, exactProducts: true, has: () => true },
+    seed: 0,
+    wanted: () => undefined,
+    decide: ({ op }, precision, reason) => void decisions.push({ op, precision, reason }),
+  };
+  await quantizeBnb4(model, { block: Number(settings.block) }, context);
+  inferTypes(model);
+  return { model, decisions };
+}
+
+async function setOf(
+  model: Model,
+  path: string,
+  dtypes: readonly WebDType[],
+  by: PresetDeps['quantize'] = quantize,
+): Promise<Variant[]> {
+  inferTypes(model);
+  const feeds = checkSamples(model, 0).at(-1) ?? new Map();
+  const deps = { float: model, quantize: by, feeds, session: {}, web, reporter, dtypes };
+  return makeTransformersJs(path, folder, deps);
+}
+
+describe('stepsOf', () => {
+  const plain = parseModel(
+    'g (float[2, 2] x) => (y) <float[2, 2] w = random> { y = MatMul(x, w) }',
+  );
+  const conv = parseModel(
+    'g (float[1, 1, 4, 4] x) => (y) <float[1, 1, 3, 3] w = random> { y = Conv(x, w) }',
+  );
+  const decoder = parseModel(
+    'g (float[2, 2] past_key) => (y) <float[2, 2] w = random> { y = MatMul(past_key, w) }',
+  );
+
+  it.each([
+    ['q8', plain, 'int8', true],
+    ['q8', conv, 'uint8', false],
+    ['int8', conv, 'int8', true],
+    ['uint8', plain, 'uint8', false],
+    ['q8', decoder, 'int8', false],
+  ] as const)('%s', (dtype, model, weights, reduceRange) => {
+    expect(stepsOf(dtype, model)).toMatchObject([{ mode: 'dynamic', weights, reduceRange }]);
+  });
+
+  it('makes q4f16 of q4, and keeps inputs and outputs float32', () => {
+    expect(stepsOf('q4f16', plain)).toMatchObject([
+      { mode: 'weights', bits: 4, block: 32, symmetric: true, format: 'nbits' },
+      { mode: 'fp16', keepIo: true },
+    ]);
+    expect(stepsOf('bnb4', plain)).toMatchObject([{ mode: 'weights', format: 'bnb4', block: 64 }]);
+  });
+});
+
+describe('makeTransformersJs', () => {
+  it('writes what works under the names the library looks for, and leaves nothing else', async () => {
+    const variants = await setOf(
+      architectureNamed('gpt').build(
+        { vocab: 65, hidden: [64], layers: 2, heads: 2, mlpDim: 128, seq: 32 } as never,
+        0,
+      ),
+      'decoder_model_merged.onnx',
+      ['fp32', 'bnb4'],
+    );
+    const files = ['decoder_model_merged.onnx', 'decoder_model_merged_bnb4.onnx'];
+    expect(readdirSync(join(folder, 'onnx')).sort()).toEqual(files);
+    for (const { isWritten, trials, path } of variants) {
+      expect([isWritten, existsSync(path)]).toEqual([true, true]);
+      const states = trials.map(({ runtime, status }) => [runtime, status]);
+      expect(states[0]).toEqual(['onnxruntime-node', 'ok']);
+      expect(states[1]).toEqual(['wasm (node)', 'ok']);
+    }
+    const [float, small] = variants;
+    for (const trial of float?.trials ?? []) {
+      if (trial.status === 'ok') expect(trial.similarity?.cosine).toBeCloseTo(1, 5);
+    }
+    for (const trial of small?.trials ?? []) {
+      if (trial.status === 'ok') expect(trial.similarity?.cosine).toBeGreaterThan(0.95);
+    }
+    expect(small?.bytes).toBeLessThan((float?.bytes ?? 0) / 2);
+    expect(presetUnmet(variants)).toBeUndefined();
+    const text = renderText(presetBlocks([variants], web), false);
+    expect(text).toContain('decoder_model_merged_bnb4.onnx');
+    expect(Object.keys(presetMetrics(variants))).toEqual(files);
+  });
+
+  it('does not leave a file that does not load, and says which runtime refuses it', async () => {
+    const model = parseModel(
+      'g (float[2, 4] x) => (float[2, 3] y) <float[4, 3] w = random> { y = MatMul(x, w) }',
+    );
+    const variants = await setOf(model, 'broken.onnx', ['fp32', 'bnb4'], async (float) => {
+      const copy = float.clone();
+      for (const node of [...copy.graph.nodes]) node.setInput(1, node.input(0));
+      return { model: copy, decisions: [{ op: 'MatMul', precision: 'int4' }] };
+    });
+    expect(variants.map(({ isWritten }) => isWritten)).toEqual([true, false]);
+    expect(variants[1]?.reason).toMatch(/^onnxruntime-node: onnxruntime cannot load the model/);
+    expect(existsSync(join(folder, 'onnx', 'broken_bnb4.onnx'))).toBe(false);
+    expect(presetWarnings(variants)).toMatchObject([
+      { code: 'variant-not-written', where: 'broken_bnb4.onnx' },
+    ]);
+    expect(presetUnmet(variants)?.code).toBe('nothing-quantized');
+  });
+
+  it('gives the reason where nothing can be quantised, and never touches its own input', async () => {
+    const path = join(folder, 'onnx', 'plain.onnx');
+    await writeModel(parseModel('g (float[2, 4] x) => (float[2, 4] y) { y = Neg(x) }'), path);
+    const before = readFileSync(path);
+    const variants = await setOf(readModel(path), path, ['fp32', 'bnb4']);
+    expect(variants[1]?.reason).toBe('it has no layer that can be quantised');
+    expect(readFileSync(path)).toEqual(before);
+    expect(readdirSync(join(folder, 'onnx')).filter((name) => name.startsWith('.'))).toEqual([]);
+  });
+});
