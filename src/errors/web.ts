@@ -38,3 +38,13 @@ export function nothingForTheWeb(model: string, reasons: readonly string[]): Xfo
     hint: 'Run "xform inspect MODEL --layers" to see what the model is made of.',
   });
 }
+
+export function noModelsIn(folder: string): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'no-models',
+    message: `"${folder}" holds no .onnx file to begin with`,
+    where: folder,
+    hint: 'Name a float model, or a folder with some; files such as model_q4.onnx are results.',
+  });
+}
