@@ -31,3 +31,13 @@ export function gradientNeedsShape(node: Place, value: string): XformError {
     hint: 'Fix open dimensions with --set NAME=VALUE.',
   });
 }
+
+export function noGradientOfForm(node: Place, form: string): XformError {
+  return new XformError({
+    kind: 'model',
+    code: 'no-gradient',
+    message: `${form} has no gradient`,
+    where: node.describe(),
+    hint: 'Freeze what is before it with --freeze, or replace the node.',
+  });
+}

@@ -14,9 +14,10 @@ import {
   type Value,
 } from '../graph/index.ts';
 import { isFloat } from '../tensor/dtype.ts';
+import { elementsOf } from '../tensor/elements.ts';
 import { floatTensor } from '../tensor/scale.ts';
 import { Tensor } from '../tensor/tensor.ts';
-import { knownElements } from './context.ts';
+import { constantData, knownElements } from './context.ts';
 import { inferNode } from './infer.ts';
 
 /** One gradient per input; undefined where nothing flows. */
@@ -167,6 +168,27 @@ export class GradientContext {
     return elements?.every((dim) => typeof dim === 'number') ? (elements as number[]) : undefined;
   }
 
+  /** The numbers of a constant input of any numeric type. */
+  constantNumbers(index: number): readonly number[] | undefined {
+    const data = constantData(this.x(index));
+    return data && Array.from(elementsOf(data) as ArrayLike<number | bigint>, Number);
+  }
+
+  /** A constant of the type of `like`. */
+  floats(shape: readonly number[], values: Float64Array, like: Value): Value {
+    return this.g.constant('floats', floatTensor(like.dtype ?? 'float32', shape, values));
+  }
+
+  /** A float32 vector, whatever the type of the rest (scales of Resize). */
+  singles(values: readonly number[]): Value {
+    return this.g.constant('singles', Tensor.of('float32', [values.length], values));
+  }
+
+  /** For forms of an operator that the rule does not know. */
+  unsupported(form: string): never {
+    throw new UnsupportedForm(form);
+  }
+
   /** Axes of a reduction, from attribute or input, counted from the front, in order. */
   reducedAxes(): readonly number[] {
     const rank = this.rank(this.x());
@@ -230,6 +252,9 @@ function isOne(shape: Shape, axis: number): boolean {
 }
 
 type Attributes = Parameters<Builder['op']>[2];
+
+/** A form of an operator that has no gradient, while others have. */
+export class UnsupportedForm extends Error {}
 
 /** A rule needs a shape that inference does not know. */
 export class UnknownShape extends Error {

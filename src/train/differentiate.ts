@@ -2,7 +2,7 @@
 // and lets each operator's rule (`ops/gradient`) write the gradients of its inputs. What comes out is
 // plain ONNX, run by onnxruntime like everything else.
 
-import { cutOff, gradientNeedsShape } from '../errors/train.ts';
+import { cutOff, gradientNeedsShape, noGradientOfForm } from '../errors/train.ts';
 import {
   Builder,
   dependenciesOf,
@@ -13,7 +13,7 @@ import {
   topologicalOrder,
   type Value,
 } from '../graph/index.ts';
-import { GradientContext, gradientOf, UnknownShape } from '../ops/gradient.ts';
+import { GradientContext, gradientOf, UnknownShape, UnsupportedForm } from '../ops/gradient.ts';
 import { inferNode } from '../ops/index.ts';
 import { isFloat } from '../tensor/dtype.ts';
 import { floatTensor } from '../tensor/scale.ts';
@@ -132,6 +132,7 @@ class Backward {
       return make();
     } catch (error) {
       if (error instanceof UnknownShape) throw gradientNeedsShape(node, error.value.name);
+      if (error instanceof UnsupportedForm) throw noGradientOfForm(node, error.message);
       throw error;
     }
   }
