@@ -12,6 +12,7 @@ import './elementwise.ts';
 import './gather.ts';
 import './generate.ts';
 import './gradients/activation.ts';
+import './gradients/conv.ts';
 import './gradients/elementwise.ts';
 import './gradients/gather.ts';
 import './gradients/matmul.ts';

@@ -22,6 +22,8 @@ export interface GradientCase {
   readonly fixed?: Readonly<Record<string, Tensor>>;
   /** Why double precision says nothing: the kernel computes in single. */
   readonly single?: string;
+  /** Step in single precision: the larger, the less rounding; any for what is linear in each input. */
+  readonly step?: number;
   /** Why the numbers are only this close, where they are not as close as usual. */
   readonly tolerance?: { readonly single: number; readonly why: string };
 }
@@ -63,11 +65,12 @@ async function check(one: GradientCase, precision: 'double' | 'single'): Promise
   const point = feedsAt(one, checked);
   const found = await run(model, point);
   model.graph.outputs = [loss];
+  const step = (precision === 'single' ? one.step : undefined) ?? STEP[precision];
   let worst = { error: 0, input: '' };
   for (const input of checked) {
     const name = gradients.get(input)?.name;
     const gradient = name === undefined ? undefined : numbers(found.get(name));
-    const error = await relativeError(model, loss, point, input, gradient, STEP[precision]);
+    const error = await relativeError(model, loss, point, input, gradient, step);
     if (!(error <= worst.error)) worst = { error, input: input.name };
   }
   const limit = (precision === 'single' ? one.tolerance?.single : undefined) ?? LIMIT[precision];
