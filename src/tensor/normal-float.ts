@@ -27,27 +27,33 @@ export interface PackedNormalFloats {
  * that of [N, K] in both cases.
  */
 export function packNormalFloats(
-  values: ArrayLike<number>,
+  values: Float32Array,
   [K, N]: readonly [number, number],
   isTransposed: boolean,
   block: number,
 ): PackedNormalFloats {
-  const count = K * N;
+  const flat = isTransposed ? values : transposed(values, K, N);
+  const count = flat.length;
   const codes = new Uint8Array(Math.ceil(count / 2));
   const scales = new Float32Array(Math.ceil(count / block));
-  const at = (i: number): number => {
-    const from = isTransposed ? i : (i % K) * N + Math.floor(i / K);
-    return values[from] as number;
-  };
-  for (let b = 0; b < scales.length; b++) {
-    const [start, end] = [b * block, Math.min(count, (b + 1) * block)];
+  // Rounds to float32, as onnxruntime does before it compares.
+  const scaled = new Float32Array(block);
+  for (let b = 0, start = 0; start < count; b++, start += block) {
+    const size = Math.min(block, count - start);
     let largest = 0;
-    for (let i = start; i < end; i++) largest = Math.max(largest, Math.abs(at(i)));
+    for (let i = 0; i < size; i++) {
+      const x = flat[start + i] as number;
+      if (x > largest) largest = x;
+      else if (-x > largest) largest = -x;
+    }
     scales[b] = largest;
-    const factor = largest > 0 ? Math.fround(1 / largest) : 0;
-    for (let i = start; i < end; i++) {
-      const code = codeOf(Math.fround(at(i) * factor));
-      codes[i >> 1] = (codes[i >> 1] as number) | (i & 1 ? code : code << 4);
+    scaled[0] = largest > 0 ? 1 / largest : 0;
+    const factor = scaled[0] as number;
+    for (let i = 0; i < size; i++) scaled[i] = (flat[start + i] as number) * factor;
+    for (let i = 0; i < size; i++) {
+      const code = codeOf(scaled[i] as number);
+      const at = start + i;
+      codes[at >> 1] = (codes[at >> 1] as number) | (at & 1 ? code : code << 4);
     }
   }
   return { codes, scales };
@@ -55,9 +61,23 @@ export function packNormalFloats(
 
 /** How many bounds lie below, by halving. */
 function codeOf(x: number): number {
-  let code = 0;
-  for (let step = 8; step > 0; step >>= 1) {
-    if (x > (BOUNDS[code + step - 1] as number)) code += step;
+  let code = x > (BOUNDS[7] as number) ? 8 : 0;
+  if (x > (BOUNDS[code + 3] as number)) code += 4;
+  if (x > (BOUNDS[code + 1] as number)) code += 2;
+  return x > (BOUNDS[code] as number) ? code + 1 : code;
+}
+
+/** Columns that are written at a time, so that both sides stay in the cache. */
+const TILE = 16;
+
+/** [K, N] → [N, K]. */
+function transposed(values: Float32Array, K: number, N: number): Float32Array {
+  const result = new Float32Array(K * N);
+  for (let first = 0; first < N; first += TILE) {
+    const last = first + TILE < N ? first + TILE : N;
+    for (let k = 0; k < K; k++) {
+      for (let n = first; n < last; n++) result[n * K + k] = values[k * N + n] as number;
+    }
   }
-  return code;
+  return result;
 }

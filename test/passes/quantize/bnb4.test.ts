@@ -78,7 +78,12 @@ describe('packNormalFloats', () => {
 function restored(weight: Tensor, block: number, isTransposed: boolean): Tensor {
   const [rows = 0, columns = 0] = weight.shape;
   const [K, N] = isTransposed ? [columns, rows] : [rows, columns];
-  const { codes, scales } = packNormalFloats(weight.numbers(), [K, N], isTransposed, block);
+  const { codes, scales } = packNormalFloats(
+    Float32Array.from(weight.numbers()),
+    [K, N],
+    isTransposed,
+    block,
+  );
   const values = new Float32Array(K * N);
   for (let i = 0; i < K * N; i++) {
     const code = ((codes[i >> 1] ?? 0) >> (i % 2 ? 0 : 4)) & 15;
