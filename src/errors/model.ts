@@ -163,3 +163,27 @@ export function nothingQuantized(path: string, reasons: readonly string[]): Xfor
     hint: 'Run "xform inspect MODEL --layers" to see what it is made of; no file was written.',
   });
 }
+
+/** What a command made does not load or run where the original does: it is not written. */
+export function resultDoesNotRun(reason: string): XformError {
+  return new XformError({
+    kind: 'model',
+    code: 'result-does-not-run',
+    message: `the result does not run, so it was not written: ${reason}`,
+    hint: 'Leave the layer it names out with --skip, or take another --mode or --format.',
+  });
+}
+
+/** NaN or infinity where a scale is to be found. */
+export function weightNotFinite(
+  tensor: string,
+  node: string,
+  path: string | undefined,
+): XformError {
+  return problem(
+    'weight-not-finite',
+    `weight "${tensor}" of ${node} holds NaN or infinity`,
+    path,
+    'Nothing can be quantised with it: train or export the model again, or leave the node out with --skip.',
+  );
+}
