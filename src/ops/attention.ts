@@ -11,6 +11,12 @@ import {
   type Shape,
   unknownDim,
 } from '../graph/index.ts';
+import {
+  resizeHeads,
+  resizeStandardAttention,
+  rotaryAxes,
+  standardAttentionAxes,
+} from './axes/attention.ts';
 import type { InferContext } from './context.ts';
 import { define, tensor } from './op.ts';
 
@@ -79,6 +85,8 @@ define(
       const { batch, heads, queries, keys, keySize, valueSize } = sizesOf(c);
       return mul(product([batch, heads, queries, keys]), add(keySize, valueSize));
     },
+    axes: standardAttentionAxes,
+    resize: resizeStandardAttention,
   },
   {
     op: 'RotaryEmbedding',
@@ -88,5 +96,7 @@ define(
       const x = c.shape(0);
       return x && mul(product(x), 2);
     },
+    axes: rotaryAxes,
+    resize: resizeHeads,
   },
 );

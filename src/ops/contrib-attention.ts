@@ -11,6 +11,14 @@ import {
   type Shape,
   unknownDim,
 } from '../graph/index.ts';
+import {
+  groupQueryAxes,
+  multiHeadAxes,
+  resizeHeads,
+  resizeSelfAttention,
+  rotaryAxes,
+  selfAttentionAxes,
+} from './axes/attention.ts';
 import type { InferContext } from './context.ts';
 import { sameAs } from './elementwise.ts';
 import { define, type Inferred, type OpSpec, tensor } from './op.ts';
@@ -71,6 +79,8 @@ function selfAttention(op: string, inputs: SelfAttention, dtypeAt: number): OpSp
     domain,
     infer: (c) => inferSelfAttention(c, inputs, dtypeAt),
     cost: (c) => selfAttentionCost(c, inputs),
+    // The other integer variant has scales between its inputs: left alone.
+    ...(op === 'Attention' ? { axes: selfAttentionAxes, resize: resizeSelfAttention } : {}),
   };
 }
 
@@ -167,6 +177,8 @@ define(
     domain,
     infer: (c) => inferMultiHead(c, 6),
     cost: (c) => multiHeadCost(c, 6),
+    axes: multiHeadAxes,
+    resize: resizeHeads,
   },
   {
     op: 'DecoderMaskedMultiHeadAttention',
@@ -191,6 +203,8 @@ define(
       const { batch, queries, keys, heads, size } = sizes;
       return scoresCost(batch, queries, keys, mul(size, 2 * heads));
     },
+    axes: groupQueryAxes,
+    resize: resizeHeads,
   },
   {
     op: 'RotaryEmbedding',
@@ -200,6 +214,8 @@ define(
       const cost = inputCost(c);
       return cost === undefined ? undefined : mul(cost, 2);
     },
+    axes: rotaryAxes,
+    resize: resizeHeads,
   },
   {
     // The whole input is the tokens' hidden state: [B, S, D] or [tokens, D]

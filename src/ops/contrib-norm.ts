@@ -3,6 +3,8 @@
 
 import { type Dim, divideExactly, type Shape, unknownDim } from '../graph/index.ts';
 import { type DType, dtypeOf } from '../tensor/dtype.ts';
+import { groupNormAxes, layerNormAxes, resizeGroupNorm } from './axes/norm.ts';
+import { elementwiseAxes, unaryAxes } from './axes/same.ts';
 import type { InferContext } from './context.ts';
 import { sameAs } from './elementwise.ts';
 import { statisticsShape } from './norm.ts';
@@ -30,6 +32,7 @@ function simplifiedNorm(inDomain: string): OpSpec {
       const statistics = tensor(dtypeOf(c.node.int('stash_type', 1)), statisticsShape(c, axis));
       return [tensor(c.dtype(1) ?? c.dtype(0), c.shape(0)), statistics];
     },
+    axes: (l) => layerNormAxes(l),
   };
 }
 
@@ -63,19 +66,34 @@ function masked(op: string, maskType: DType): OpSpec {
 }
 
 define(
-  { op: 'SkipLayerNormalization', domain, infer: skipNorm },
-  { op: 'SkipSimplifiedLayerNormalization', domain, infer: skipNorm },
+  {
+    op: 'SkipLayerNormalization',
+    domain,
+    infer: skipNorm,
+    axes: (l) => layerNormAxes(l, { axis: -1, like: [1], parameters: [2, 3, 4] }),
+  },
+  {
+    op: 'SkipSimplifiedLayerNormalization',
+    domain,
+    infer: skipNorm,
+    axes: (l) => layerNormAxes(l, { axis: -1, like: [1], parameters: [2, 3] }),
+  },
   simplifiedNorm(''),
   simplifiedNorm(domain),
   { op: 'EmbedLayerNormalization', domain, infer: (c) => embedLayerNorm(c, c.dtype(2)) },
   { op: 'QEmbedLayerNormalization', domain, infer: (c) => embedLayerNorm(c, 'float32') },
-  same('GroupNorm'),
+  // Channels last.
+  {
+    ...same('GroupNorm'),
+    axes: groupNormAxes('groups', -1),
+    resize: resizeGroupNorm('groups', -1),
+  },
   { op: 'SkipGroupNorm', domain, infer: (c) => [sameAs(c, 0), sameAs(c, 0)] },
-  same('Gelu'),
-  same('FastGelu'),
-  same('QuickGelu'),
-  same('BiasGelu'),
-  same('BiasAdd'),
+  { ...same('Gelu'), axes: unaryAxes },
+  { ...same('FastGelu'), axes: elementwiseAxes },
+  { ...same('QuickGelu'), axes: unaryAxes },
+  { ...same('BiasGelu'), axes: elementwiseAxes },
+  { ...same('BiasAdd'), axes: elementwiseAxes },
   same('BiasSoftmax'),
   same('Inverse'),
   same('Trilu'),

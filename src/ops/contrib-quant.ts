@@ -4,6 +4,11 @@
 
 import { add, type Dim, mul, product, type Shape, unknownDim } from '../graph/index.ts';
 import { type DType, dtypeOf } from '../tensor/dtype.ts';
+import { columnAxes, convAxes, matmulAxes, resizeConv } from './axes/product.ts';
+import { quantizeAxes } from './axes/quant.ts';
+import { poolAxes } from './axes/reduce.ts';
+import { broadcastAxes, passAxes } from './axes/same.ts';
+import { concatAxes } from './axes/slicing.ts';
 import type { InferContext } from './context.ts';
 import { matmulCost, matmulShape } from './contraction.ts';
 import { convCost, convShape } from './conv.ts';
@@ -16,7 +21,10 @@ const domain = 'com.microsoft';
 
 /** Input 0 with other numbers. */
 function activation(op: string): OpSpec {
-  return { op, domain, infer: (c) => [sameAs(c, 0)] };
+  const axes: OpSpec['axes'] = (l) => {
+    if (op !== 'QLinearSoftmax') passAxes(l);
+  };
+  return { op, domain, infer: (c) => [sameAs(c, 0)], axes };
 }
 
 function both(c: InferContext, first: number, second: number): Shape | undefined {
@@ -28,7 +36,14 @@ function both(c: InferContext, first: number, second: number): Shape | undefined
 }
 
 function binary(op: string): OpSpec {
-  return { op, domain, infer: (c) => [tensor(c.dtype(0), both(c, 0, 3))] };
+  return {
+    op,
+    domain,
+    infer: (c) => [tensor(c.dtype(0), both(c, 0, 3))],
+    axes(l) {
+      for (const i of [0, 3]) broadcastAxes(l, i);
+    },
+  };
 }
 
 function isChannelsLast(c: InferContext): boolean {
@@ -48,6 +63,10 @@ function concatenated(c: InferContext): Shape | undefined {
   const axis = c.axis(c.node.int('axis', 0), first.length);
   const total = sumDims(shapes.map((shape) => shape[axis] ?? unknownDim()));
   return first.map((dim, i) => (i === axis ? total : dim));
+}
+
+function quantisedLayout(channelsLast: boolean) {
+  return { weight: 3, bias: 8, perChannel: [4, 5], channelsLast };
 }
 
 function sumDims(dims: readonly Dim[]): Dim {
@@ -111,6 +130,7 @@ const quantise: OpSpec = {
   op: 'QuantizeLinear',
   domain,
   infer: (c) => [tensor(c.has(2) ? c.dtype(2) : outputType(c, 'uint8'), c.shape(0))],
+  axes: quantizeAxes,
 };
 
 function outputType(c: InferContext, otherwise: DType): DType {
@@ -138,14 +158,21 @@ define(
     domain,
     infer: (c) => [tensor(c.dtype(0), poolShape(c, isChannelsLast(c)))],
     cost: poolCost,
+    axes: (l) => poolAxes(isChannelsLast(l.c))(l),
   },
   {
     op: 'QLinearGlobalAveragePool',
     domain,
     infer: (c) => [tensor(c.dtype(0), globalPoolShape(c.shape(0), isChannelsLast(c)))],
     cost: inputCost,
+    axes: (l) => poolAxes(isChannelsLast(l.c))(l),
   },
-  { op: 'QLinearConcat', domain, infer: (c) => [tensor(c.dtype(1), concatenated(c))] },
+  {
+    op: 'QLinearConcat',
+    domain,
+    infer: (c) => [tensor(c.dtype(1), concatenated(c))],
+    axes: (l) => concatAxes(l, { first: 2, stride: 3 }),
+  },
   {
     op: 'QLinearReduceMean',
     domain,
@@ -160,6 +187,8 @@ define(
       return [tensor(c.dtype(7), convShape(c, layout))];
     },
     cost: (c) => convCost(c, 3),
+    axes: (l) => convAxes(quantisedLayout(isChannelsLast(l.c)))(l),
+    resize: (r) => resizeConv(quantisedLayout(isChannelsLast(r.c)))(r),
   },
   {
     // Without a scale for the result it stays float.
@@ -173,12 +202,20 @@ define(
     domain,
     infer: (c) => [tensor(c.dtype(0), matmulShape(c, c.shape(0), c.shape(1)))],
     cost: (c) => matmulCost(c, c.shape(0)),
+    axes(l) {
+      matmulAxes(l, { exact: false });
+      columnAxes(l, [2, 3, 4]);
+    },
   },
   {
     op: 'MatMulIntegerToFloat',
     domain,
     infer: (c) => [tensor(c.dtype(2), matmulShape(c, c.shape(0), c.shape(1)))],
     cost: (c) => matmulCost(c, c.shape(0)),
+    axes(l) {
+      matmulAxes(l);
+      columnAxes(l, [3, 5, 6]);
+    },
   },
   {
     op: 'MatMulInteger16',
@@ -211,7 +248,12 @@ define(
   packedMatmul('MatMulFpQ4'),
   { op: 'GatherBlockQuantized', domain, infer: (c) => [tensor(c.dtype(2), gatheredShape(c))] },
   quantise,
-  { op: 'DequantizeLinear', domain, infer: (c) => [tensor(c.dtype(1), c.shape(0))] },
+  {
+    op: 'DequantizeLinear',
+    domain,
+    infer: (c) => [tensor(c.dtype(1), c.shape(0))],
+    axes: quantizeAxes,
+  },
   {
     op: 'ReduceSumInteger',
     domain,

@@ -3,6 +3,8 @@
 // Sources: onnxruntime docs/ContribOperators.md and core/graph/contrib_ops/contrib_defs.cc.
 
 import { add, type Dim, floorDiv, mul, type Shape, sub, unknownDim } from '../graph/index.ts';
+import { convAxes, fusedConvAxes, gemmAxes, matmulAxes, resizeConv } from './axes/product.ts';
+import { channelAxes } from './axes/same.ts';
 import type { InferContext } from './context.ts';
 import { matmulCost, matmulShape } from './contraction.ts';
 import { gemmCost, gemmShape } from './contrib-quant.ts';
@@ -20,6 +22,8 @@ function convolution(op: string, channelsLast: boolean): OpSpec {
     domain,
     infer: (c) => [tensor(c.dtype(0), convShape(c, { x: 0, w: 1, channelsLast }))],
     cost: (c) => convCost(c, 1),
+    axes: channelsLast ? convAxes({ channelsLast }) : fusedConvAxes,
+    resize: resizeConv({ channelsLast }),
   };
 }
 
@@ -45,6 +49,11 @@ function transposableMatmul(op: string): OpSpec {
     domain,
     infer: (c) => [tensor(c.dtype(0), matmulShape(c, operandShape(c, 0), operandShape(c, 1)))],
     cost: (c) => matmulCost(c, operandShape(c, 0)),
+    axes(l) {
+      const is = (name: string) => l.c.node.int(name, 0) === 1;
+      if (is('transBatchA') || is('transBatchB')) return;
+      matmulAxes(l, { transA: is('transA'), transB: is('transB') });
+    },
   };
 }
 
@@ -137,6 +146,7 @@ define(
     domain,
     infer: (c) => [tensor(c.dtype(0), gemmShape(c, 1))],
     cost: gemmCost,
+    axes: (l) => gemmAxes(l),
   },
   {
     op: 'GemmFastGelu',
@@ -160,6 +170,7 @@ define(
     domain,
     infer: (c) => [tensor(c.dtype(0), gridSampleShape(c))],
     cost: blendCost,
+    axes: channelAxes,
   },
   {
     // X [N, C, H, W], rois [R, 4] → [R, C, crop height, crop width]

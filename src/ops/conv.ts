@@ -12,6 +12,7 @@ import {
   sub,
   unknownDim,
 } from '../graph/index.ts';
+import { convAxes, resizeConv } from './axes/product.ts';
 import type { InferContext } from './context.ts';
 import { define, tensor } from './op.ts';
 import { extentOf, slide, unknownDims, type Window, windowOf } from './window.ts';
@@ -111,16 +112,23 @@ define(
     op: 'Conv',
     infer: (c) => [tensor(c.dtype(0) ?? c.dtype(1), convShape(c, { x: 0, w: 1 }))],
     cost: (c) => convCost(c, 1),
+    axes: convAxes(),
+    resize: resizeConv(),
   },
   {
     op: 'ConvInteger',
     infer: (c) => [tensor('int32', convShape(c, { x: 0, w: 1 }))],
     cost: (c) => convCost(c, 1),
+    // Input 3 is the zero point, one for all channels or one for each.
+    axes: convAxes({ bias: 3 }),
+    resize: resizeConv(),
   },
   {
     op: 'QLinearConv',
     infer: (c) => [tensor(c.dtype(7), convShape(c, { x: 0, w: 3 }))],
     cost: (c) => convCost(c, 3),
+    axes: convAxes({ weight: 3, bias: 8, perChannel: [4, 5] }),
+    resize: resizeConv({ weight: 3 }),
   },
   {
     op: 'DeformConv',
@@ -131,6 +139,8 @@ define(
     op: 'ConvTranspose',
     infer: (c) => [tensor(c.dtype(0) ?? c.dtype(1), transposedShape(c))],
     cost: transposedCost,
+    axes: convAxes({ transposed: true }),
+    resize: resizeConv({ transposed: true }),
   },
   {
     // [N, C * b1 * …, L] → [N, C, i1 …]

@@ -3,6 +3,14 @@
 
 import { type Dim, max, min, type Shape, sameDim } from '../graph/index.ts';
 import { type DType, isInteger } from '../tensor/dtype.ts';
+import {
+  alongAxes,
+  cumulativeAxes,
+  elementwiseAxes,
+  matrixAxes,
+  preluAxes,
+  unaryAxes,
+} from './axes/same.ts';
 import type { InferContext } from './context.ts';
 import { chooseKnown, FOLDS, foldKnown, mapKnown, remainder, UNARY_FOLDS } from './known.ts';
 import { define, type Inferred, type OpSpec, tensor } from './op.ts';
@@ -55,6 +63,7 @@ function variadic(op: string, result?: DType): OpSpec {
       const dtype = result ?? firstDtype(c);
       return [tensor(dtype, legacyBroadcast(c), variadicKnown(c))];
     },
+    axes: elementwiseAxes,
   };
 }
 
@@ -135,9 +144,17 @@ const SAME = [
   'Trilu',
 ];
 
+/** Not all axes of these are alike. */
+const UNLIKE: Readonly<Record<string, OpSpec['axes']>> = {
+  CumProd: cumulativeAxes,
+  CumSum: cumulativeAxes,
+  Trilu: matrixAxes,
+};
+
 function unary(op: string): OpSpec {
   const fold = UNARY_FOLDS[op];
-  return { op, infer: (c) => [sameAs(c, 0, fold && mapKnown(c.known(0), fold))] };
+  const axes = UNLIKE[op] ?? unaryAxes;
+  return { op, infer: (c) => [sameAs(c, 0, fold && mapKnown(c.known(0), fold))], axes };
 }
 
 /** Before opset 13 the axis said where a matrix of rows begins, and could be any. */
@@ -149,6 +166,7 @@ function alongAxis(op: string): OpSpec {
       if (c.opset >= 13 && rank > 0) c.axis(c.node.int('axis', -1), rank);
       return [sameAs(c, 0)];
     },
+    axes: alongAxes,
   };
 }
 
@@ -158,6 +176,7 @@ function rounding(op: string, to: 'floor' | 'ceil'): OpSpec {
   return {
     op,
     infer: (c) => (c.known(0) ? infer(c) : [sameAs(c, 0, roundedElements(c.node.inputs[0], to))]),
+    axes: unaryAxes,
   };
 }
 
@@ -181,15 +200,16 @@ define(
   rounding('Ceil', 'ceil'),
   rounding('Floor', 'floor'),
   unary('Round'),
-  { op: 'Clip', infer: (c) => [clipped(c)] },
+  { op: 'Clip', infer: (c) => [clipped(c)], axes: unaryAxes },
   ...['Hardmax', 'LogSoftmax', 'Softmax'].map(alongAxis),
-  { op: 'IsNaN', infer: (c) => [tensor('bool', c.shape(0))] },
-  { op: 'IsInf', infer: (c) => [tensor('bool', c.shape(0))] },
-  { op: 'Pow', infer: (c) => [tensor(c.dtype(0), legacyBroadcast(c))] },
+  { op: 'IsNaN', infer: (c) => [tensor('bool', c.shape(0))], axes: unaryAxes },
+  { op: 'IsInf', infer: (c) => [tensor('bool', c.shape(0))], axes: unaryAxes },
+  { op: 'Pow', infer: (c) => [tensor(c.dtype(0), legacyBroadcast(c))], axes: elementwiseAxes },
   // The slope is stretched to the data, never the other way round.
-  { op: 'PRelu', infer: (c) => [sameAs(c, 0)] },
+  { op: 'PRelu', infer: (c) => [sameAs(c, 0)], axes: preluAxes },
   {
     op: 'Where',
     infer: (c) => [tensor(c.dtype(1) ?? c.dtype(2), broadcastInputs(c), chooseKnown(c))],
+    axes: elementwiseAxes,
   },
 );

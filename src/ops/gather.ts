@@ -2,6 +2,7 @@
 
 import { type Dim, product, type Shape, unknownDim } from '../graph/index.ts';
 import { elementsOf } from '../tensor/elements.ts';
+import { gatherAxes, resizeGather } from './axes/slicing.ts';
 import type { InferContext } from './context.ts';
 import { sameAs } from './elementwise.ts';
 import { define, type Inferred, type OpSpec, tensor } from './op.ts';
@@ -73,7 +74,13 @@ function isFilled(c: InferContext): boolean {
 }
 
 define(
-  { op: 'Gather', infer: (c) => [gather(c)], cost: () => 0 },
+  {
+    op: 'Gather',
+    infer: (c) => [gather(c)],
+    cost: () => 0,
+    axes: gatherAxes,
+    resize: resizeGather,
+  },
   { op: 'GatherElements', infer: (c) => [tensor(c.dtype(0), c.shape(1))], cost: () => 0 },
   { op: 'GatherND', infer: (c) => [tensor(c.dtype(0), gatherNd(c))], cost: () => 0 },
   ...['Scatter', 'ScatterElements', 'ScatterND', 'TensorScatter'].map(scatter),

@@ -2,6 +2,9 @@
 
 import { ceilDiv, type Dim, isNonNegative, max, mul, sub, unknownDim } from '../graph/index.ts';
 import { type DType, dtypeOf, isInteger } from '../tensor/dtype.ts';
+import { resizeTarget } from './axes/reshape.ts';
+import { passAxes, unaryAxes } from './axes/same.ts';
+import { filledAxes } from './axes/slicing.ts';
 import { constantData, type InferContext } from './context.ts';
 import { mapKnown } from './known.ts';
 import { define, type Inferred, tensor } from './op.ts';
@@ -107,10 +110,16 @@ function likeDtype(c: InferContext): DType | undefined {
 
 define(
   { op: 'Constant', infer: (c) => [constant(c)], cost: () => 0 },
-  { op: 'ConstantOfShape', infer: (c) => [constantOfShape(c)], cost: () => 0 },
+  {
+    op: 'ConstantOfShape',
+    infer: (c) => [constantOfShape(c)],
+    cost: () => 0,
+    axes: filledAxes,
+    resize: resizeTarget(0),
+  },
   { op: 'Range', infer: (c) => [range(c)], cost: () => 0 },
-  { op: 'Cast', infer: (c) => [cast(c, castTarget(c))] },
-  { op: 'CastLike', infer: (c) => [cast(c, c.dtype(1))] },
+  { op: 'Cast', infer: (c) => [cast(c, castTarget(c))], axes: unaryAxes },
+  { op: 'CastLike', infer: (c) => [cast(c, c.dtype(1))], axes: (l) => passAxes(l) },
   { op: 'BitCast', infer: (c) => [tensor(castTarget(c), c.shape(0))] },
   { op: 'EyeLike', infer: (c) => [tensor(likeDtype(c), c.shape(0))], cost: () => 0 },
 );

@@ -235,6 +235,14 @@ export class GradientContext {
     return this.op('ReduceSum', [value, this.ints(axes)], { keepdims: keepdims ? 1 : 0 });
   }
 
+  /** ReduceMean took its axes as an attribute until opset 17. */
+  mean(value: Value, axes: readonly number[], keepdims: boolean): Value {
+    const attrs = { keepdims: keepdims ? 1 : 0 };
+    return this.opset < 18
+      ? this.op('ReduceMean', [value], { ...attrs, axes: [...axes] })
+      : this.op('ReduceMean', [value, this.ints(axes)], attrs);
+  }
+
   /** Sums over the axes along which `like` was stretched, so that the result has its shape. */
   sumTo(value: Value, like: Value): Value {
     const [from, to] = [value.shape, like.shape];

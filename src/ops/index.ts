@@ -16,6 +16,8 @@ import './gradients/conv.ts';
 import './gradients/elementwise.ts';
 import './gradients/gather.ts';
 import './gradients/matmul.ts';
+import './gradients/norm.ts';
+import './gradients/pool.ts';
 import './gradients/reduce.ts';
 import './gradients/shape.ts';
 import './image.ts';
@@ -37,6 +39,8 @@ import './signal.ts';
 import './slicing.ts';
 import './text.ts';
 
+export { type AxisKey, type AxisLink, type AxisPort, keyAt, Links, sizeOf } from './axes/link.ts';
+export { type Kept, ResizeContext } from './axes/resize.ts';
 export { constantData, type InferContext, knownElements } from './context.ts';
 export { bindAttributes, contextOf, inferNode, inferTypes } from './infer.ts';
 export { allSpecs, lookup, type OpSpec } from './op.ts';

@@ -1,6 +1,7 @@
 // Products: MatMul, Gemm, Einsum, MatMulInteger, Det.
 
 import { type Dim, mul, product, type Shape, sameDim } from '../graph/index.ts';
+import { columnAxes, einsumAxes, gemmAxes, matmulAxes } from './axes/product.ts';
 import type { InferContext } from './context.ts';
 import { matmulCost, matmulShape } from './contraction.ts';
 import { broadcast } from './elementwise.ts';
@@ -85,11 +86,16 @@ define(
     op: 'MatMul',
     infer: (c) => [tensor(c.dtype(0) ?? c.dtype(1), matmulShape(c, c.shape(0), c.shape(1)))],
     cost: (c) => matmulCost(c, c.shape(0)),
+    axes: (l) => matmulAxes(l),
   },
   {
     op: 'MatMulInteger',
     infer: (c) => [tensor('int32', matmulShape(c, c.shape(0), c.shape(1)))],
     cost: (c) => matmulCost(c, c.shape(0)),
+    axes(l) {
+      matmulAxes(l);
+      columnAxes(l, [3]);
+    },
   },
   {
     op: 'Gemm',
@@ -99,11 +105,13 @@ define(
       const b = matrix(c, 1, 'transB');
       return a && b ? mul(mul(a[0], a[1]), b[1]) : undefined;
     },
+    axes: (l) => gemmAxes(l),
   },
   {
     op: 'Einsum',
     infer: (c) => [tensor(c.dtype(0), einsum(c).shape)],
     cost: (c) => einsum(c).cost,
+    axes: einsumAxes,
   },
   {
     op: 'Det',

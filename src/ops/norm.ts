@@ -2,6 +2,14 @@
 
 import { mul, product, type Shape } from '../graph/index.ts';
 import { type DType, dtypeOf } from '../tensor/dtype.ts';
+import {
+  batchnormAxes,
+  groupNormAxes,
+  instanceNormAxes,
+  layerNormAxes,
+  mixedAxes,
+  resizeGroupNorm,
+} from './axes/norm.ts';
 import type { InferContext } from './context.ts';
 import { define, type Inferred, tensor } from './op.ts';
 
@@ -43,18 +51,27 @@ define(
       return [tensor(c.dtype(0), x), mean, variance, mean, variance];
     },
     statistics: [3, 4],
+    axes: batchnormAxes,
   },
-  same('InstanceNormalization'),
-  same('GroupNormalization'),
-  same('RMSNormalization'),
-  same('LpNormalization'),
-  same('MeanVarianceNormalization'),
+  { ...same('InstanceNormalization'), axes: instanceNormAxes },
+  {
+    ...same('GroupNormalization'),
+    axes: groupNormAxes('num_groups', 1),
+    resize: resizeGroupNorm('num_groups', 1),
+  },
+  { ...same('RMSNormalization'), axes: (l) => layerNormAxes(l) },
+  { ...same('LpNormalization'), axes: (l) => mixedAxes(l, [l.c.node.int('axis', -1)]) },
+  {
+    ...same('MeanVarianceNormalization'),
+    axes: (l) => mixedAxes(l, l.c.node.ints('axes') ?? [0, 2, 3]),
+  },
   {
     op: 'LayerNormalization',
     infer(c) {
       const statistics = tensor(stashType(c), statisticsShape(c, c.node.int('axis', -1)));
       return [tensor(c.dtype(0), c.shape(0)), statistics, statistics];
     },
+    axes: (l) => layerNormAxes(l),
   },
   {
     ...same('LRN'),
@@ -63,5 +80,6 @@ define(
       const x = c.shape(0);
       return x && mul(product(x), c.node.int('size', 1));
     },
+    axes: (l) => mixedAxes(l, [1]),
   },
 );

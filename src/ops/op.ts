@@ -4,6 +4,8 @@
 import type { Dim, Node, Shape, Type } from '../graph/index.ts';
 import { tensorType } from '../graph/index.ts';
 import type { DType } from '../tensor/dtype.ts';
+import type { Links } from './axes/link.ts';
+import type { ResizeContext } from './axes/resize.ts';
 import type { InferContext } from './context.ts';
 
 /** What inference finds out about one output. */
@@ -30,6 +32,10 @@ export interface OpSpec {
   runs?(c: InferContext, index: number): Dim | undefined;
   /** Inputs that hold running statistics: stored like weights, but never trained. */
   readonly statistics?: readonly number[];
+  /** How its axes are tied, for structured pruning. An axis without a link is never cut. */
+  axes?(l: Links): void;
+  /** Sets what says sizes anew after axes have been cut. */
+  resize?(r: ResizeContext): void;
   /** How it takes part in static quantisation. Absent: it stays float. */
   readonly quantize?: QuantizeRole;
 }

@@ -1,6 +1,7 @@
 // Pooling: windows over [N, C, d1 …], the whole image, or regions of it.
 
 import { add, type Dim, mul, product, type Shape, sub, unknownDim } from '../graph/index.ts';
+import { poolAxes } from './axes/reduce.ts';
 import type { InferContext } from './context.ts';
 import { define, type Inferred, tensor } from './op.ts';
 import { slide, unknownDims, windowOf } from './window.ts';
@@ -57,12 +58,14 @@ const window = (op: string) => ({
   op,
   infer: (c: InferContext): Inferred[] => [tensor(c.dtype(0), poolShape(c))],
   cost: poolCost,
+  axes: poolAxes(),
 });
 
 const global = (op: string) => ({
   op,
   infer: (c: InferContext): Inferred[] => [tensor(c.dtype(0), globalPoolShape(c.shape(0)))],
   cost: inputCost,
+  axes: poolAxes(),
 });
 
 define(
@@ -75,6 +78,7 @@ define(
       return [tensor(c.dtype(0), shape), tensor('int64', shape)];
     },
     cost: poolCost,
+    axes: poolAxes(),
   },
   global('GlobalAveragePool'),
   global('GlobalMaxPool'),
@@ -88,6 +92,7 @@ define(
       const regions = c.shape(1)?.[0] ?? unknownDim();
       return [tensor(c.dtype(0), [regions, c.shape(0)?.[1] ?? unknownDim(), ...pooled])];
     },
+    axes: (l) => l.join(l.in(0, 1), l.out(0, 1)),
   },
   {
     // X [N, C, H, W], rois [R, 4], batch_indices [R] → [R, C, output_height, output_width]
@@ -103,5 +108,6 @@ define(
       const { shape } = c.node.output;
       return shape && mul(product(shape), 4 * ratio * ratio);
     },
+    axes: (l) => l.join(l.in(0, 1), l.out(0, 1)),
   },
 );

@@ -3,6 +3,8 @@
 
 import { mul, product } from '../graph/index.ts';
 import { type DType, dtypeOf } from '../tensor/dtype.ts';
+import { columnAxes, matmulAxes } from './axes/product.ts';
+import { dynamicQuantizeAxes, quantizeAxes } from './axes/quant.ts';
 import type { InferContext } from './context.ts';
 import { matmulCost, matmulShape } from './contraction.ts';
 import { define, tensor } from './op.ts';
@@ -37,6 +39,7 @@ define(
       const dtype = c.has(2) ? c.dtype(2) : (outputType(c) ?? 'uint8');
       return [tensor(dtype, c.shape(0))];
     },
+    axes: quantizeAxes,
   },
   {
     // Before opset 19 always float32, later the type of the scale unless an attribute says more.
@@ -46,6 +49,7 @@ define(
       const dtype = c.opset < 19 ? (c.dtype(1) ?? 'float32') : (outputType(c) ?? c.dtype(1));
       return [tensor(dtype, c.shape(0))];
     },
+    axes: quantizeAxes,
   },
   {
     op: 'DynamicQuantizeLinear',
@@ -55,10 +59,15 @@ define(
       const x = c.shape(0);
       return x && mul(product(x), 2);
     },
+    axes: dynamicQuantizeAxes,
   },
   {
     op: 'QLinearMatMul',
     infer: (c) => [tensor(c.dtype(7), matmulShape(c, c.shape(0), c.shape(3)))],
     cost: (c) => matmulCost(c, c.shape(0)),
+    axes(l) {
+      matmulAxes(l, { b: 3 });
+      columnAxes(l, [4, 5]);
+    },
   },
 );

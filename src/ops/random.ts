@@ -2,6 +2,7 @@
 
 import { mul, product, type Shape, unknownDim } from '../graph/index.ts';
 import { type DType, dtypeOf } from '../tensor/dtype.ts';
+import { unaryAxes } from './axes/same.ts';
 import type { InferContext } from './context.ts';
 import { define, type OpSpec, tensor } from './op.ts';
 
@@ -52,6 +53,7 @@ define(
       const shape = c.shape(0);
       return [tensor(c.dtype(0), shape), tensor(c.opset < 10 ? c.dtype(0) : 'bool', shape)];
     },
+    axes: unaryAxes,
     pure: false,
   },
 );

@@ -1,6 +1,7 @@
 // Reductions along axes: Reduce*, ArgMax, ArgMin, TopK, and running sums.
 
 import { add, type Dim, max, min, mul, product, type Shape, unknownDim } from '../graph/index.ts';
+import { besideAxes, reduceAxes } from './axes/reduce.ts';
 import type { InferContext } from './context.ts';
 import { define, type OpSpec, tensor } from './op.ts';
 
@@ -58,7 +59,15 @@ function reduction(op: string): OpSpec {
     op,
     infer: (c) => [tensor(c.dtype(0), reducedShape(c), fold && reducedKnown(c, fold))],
     cost: (c) => c.shape(0) && product(c.shape(0) as Shape),
+    axes: (l) => reduceAxes(l, listedAxes(l.c)),
   };
+}
+
+function listedAxes(c: InferContext): readonly number[] | undefined {
+  const axes = reductionAxes(c);
+  if (axes === 'all') return c.shape(0)?.map((_, i) => i);
+  if (axes === 'none') return [];
+  return axes === 'unknown' ? undefined : axes;
 }
 
 function argReduction(op: string): OpSpec {
@@ -75,6 +84,7 @@ function argReduction(op: string): OpSpec {
       return [tensor('int64', result)];
     },
     cost: (c) => c.shape(0) && product(c.shape(0) as Shape),
+    axes: (l) => besideAxes(l, l.c.node.int('axis', 0)),
   };
 }
 
@@ -101,5 +111,9 @@ define(
   ].map(reduction),
   argReduction('ArgMax'),
   argReduction('ArgMin'),
-  { op: 'TopK', infer: (c) => [tensor(c.dtype(0), topK(c)), tensor('int64', topK(c))] },
+  {
+    op: 'TopK',
+    infer: (c) => [tensor(c.dtype(0), topK(c)), tensor('int64', topK(c))],
+    axes: (l) => besideAxes(l, l.c.node.int('axis', -1)),
+  },
 );

@@ -11,6 +11,8 @@ import {
   unknownDim,
 } from '../graph/index.ts';
 import { elementsOf } from '../tensor/elements.ts';
+import { resizeTarget } from './axes/reshape.ts';
+import { channelAxes, resampleAxes } from './axes/same.ts';
 import type { InferContext } from './context.ts';
 import { define, tensor } from './op.ts';
 import { unknownDims } from './window.ts';
@@ -125,9 +127,26 @@ export function gridSampleShape(c: InferContext): Shape | undefined {
 }
 
 define(
-  { op: 'Resize', infer: (c) => [tensor(c.dtype(0), resizedShape(c))], cost: blendCost },
-  { op: 'Upsample', infer: (c) => [tensor(c.dtype(0), upsampledShape(c))], cost: blendCost },
-  { op: 'GridSample', infer: (c) => [tensor(c.dtype(0), gridSampleShape(c))], cost: blendCost },
+  {
+    op: 'Resize',
+    infer: (c) => [tensor(c.dtype(0), resizedShape(c))],
+    cost: blendCost,
+    axes: resampleAxes,
+    // Sizes of all axes, the channels among them.
+    resize: resizeTarget(3),
+  },
+  {
+    op: 'Upsample',
+    infer: (c) => [tensor(c.dtype(0), upsampledShape(c))],
+    cost: blendCost,
+    axes: resampleAxes,
+  },
+  {
+    op: 'GridSample',
+    infer: (c) => [tensor(c.dtype(0), gridSampleShape(c))],
+    cost: blendCost,
+    axes: channelAxes,
+  },
   {
     // theta [N, r, r + 1], size [N, C, d1 …] → grid [N, d1 …, r]
     op: 'AffineGrid',

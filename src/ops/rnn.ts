@@ -2,6 +2,7 @@
 // states [D, N, H]; layout 1 puts the batch first: X [N, T, I], Y [N, T, D, H], states [N, D, H].
 
 import { add, type Dim, floorDiv, mul, product, type Shape, unknownDim } from '../graph/index.ts';
+import { recurrentAxes, resizeRecurrent } from './axes/recurrent.ts';
 import type { InferContext } from './context.ts';
 import { define, type OpSpec, tensor } from './op.ts';
 
@@ -54,6 +55,8 @@ function recurrent(op: string, gates: number, states: number, peephole?: number)
       return [tensor(c.dtype(0), sequence), ...results];
     },
     cost: (c) => recurrentCost(c, gates, peephole !== undefined && c.has(peephole) ? 3 : 0),
+    axes: recurrentAxes,
+    resize: resizeRecurrent,
   };
 }
 

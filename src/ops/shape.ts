@@ -2,6 +2,16 @@
 // Transpose, Expand, Tile, DepthToSpace …, and those that look at shapes.
 
 import { type Dim, floorDiv, mul, product, type Shape, unknownDim } from '../graph/index.ts';
+import { reshapeAxes, resizeTarget } from './axes/reshape.ts';
+import { unaryAxes } from './axes/same.ts';
+import {
+  depthToSpaceAxes,
+  expandAxes,
+  shapeAxes,
+  spaceToDepthAxes,
+  tileAxes,
+  transposeAxes,
+} from './axes/slicing.ts';
 import type { InferContext } from './context.ts';
 import { broadcast, sameAs } from './elementwise.ts';
 import { define, tensor } from './op.ts';
@@ -141,8 +151,15 @@ define(
       return [tensor(c.dtype(0), shape, known)];
     },
     cost: () => 0,
+    axes: (l) => reshapeAxes(l),
+    resize: resizeTarget(1, 'shape'),
   },
-  { op: 'Flatten', infer: (c) => [tensor(c.dtype(0), flattened(c))], cost: () => 0 },
+  {
+    op: 'Flatten',
+    infer: (c) => [tensor(c.dtype(0), flattened(c))],
+    cost: () => 0,
+    axes: (l) => reshapeAxes(l),
+  },
   {
     op: 'Squeeze',
     infer: (c) => {
@@ -150,6 +167,7 @@ define(
       return [tensor(c.dtype(0), shape, keepKnown(c, shape))];
     },
     cost: () => 0,
+    axes: (l) => reshapeAxes(l),
   },
   {
     op: 'Unsqueeze',
@@ -158,11 +176,13 @@ define(
       return [tensor(c.dtype(0), shape, keepKnown(c, shape))];
     },
     cost: () => 0,
+    axes: (l) => reshapeAxes(l),
   },
   {
     op: 'Transpose',
     infer: (c) => [tensor(c.dtype(0), transposed(c), transposedKnown(c))],
     cost: () => 0,
+    axes: transposeAxes,
   },
   {
     op: 'Expand',
@@ -180,15 +200,28 @@ define(
       return [tensor(c.dtype(0), shape, known)];
     },
     cost: () => 0,
+    axes: expandAxes,
+    resize: resizeTarget(1),
   },
   {
     op: 'Tile',
     infer: (c) => [tensor(c.dtype(0), tiled(c), tiledKnown(c))],
     cost: () => 0,
+    axes: tileAxes,
   },
-  { op: 'DepthToSpace', infer: (c) => [tensor(c.dtype(0), blocked(c, true))], cost: () => 0 },
-  { op: 'SpaceToDepth', infer: (c) => [tensor(c.dtype(0), blocked(c, false))], cost: () => 0 },
-  { op: 'Identity', infer: (c) => [sameAs(c, 0, c.known(0))], cost: () => 0 },
+  {
+    op: 'DepthToSpace',
+    infer: (c) => [tensor(c.dtype(0), blocked(c, true))],
+    cost: () => 0,
+    axes: depthToSpaceAxes,
+  },
+  {
+    op: 'SpaceToDepth',
+    infer: (c) => [tensor(c.dtype(0), blocked(c, false))],
+    cost: () => 0,
+    axes: spaceToDepthAxes,
+  },
+  { op: 'Identity', infer: (c) => [sameAs(c, 0, c.known(0))], cost: () => 0, axes: unaryAxes },
   {
     op: 'Shape',
     infer: (c) => {
@@ -201,11 +234,13 @@ define(
       return [tensor('int64', [dims.length], dims)];
     },
     cost: () => 0,
+    axes: shapeAxes,
   },
   {
     op: 'Size',
     infer: (c) => [tensor('int64', [], c.shape(0) && [product(c.shape(0) as Shape)])],
     cost: () => 0,
+    axes: shapeAxes,
   },
 );
 

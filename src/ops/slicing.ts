@@ -15,6 +15,16 @@ import {
   sub,
   unknownDim,
 } from '../graph/index.ts';
+import { passAxes } from './axes/same.ts';
+import {
+  concatAxes,
+  padAxes,
+  resizePad,
+  resizeSlice,
+  resizeSplit,
+  sliceAxes,
+  splitAxes,
+} from './axes/slicing.ts';
 import type { InferContext } from './context.ts';
 import { sameAs } from './elementwise.ts';
 import { elementsOrOpen } from './known.ts';
@@ -255,12 +265,29 @@ function uniqueTypes(c: InferContext): Inferred[] {
 }
 
 define(
-  { op: 'Concat', infer: (c) => [concat(c)], cost: () => 0 },
-  { op: 'Split', infer: split, cost: () => 0 },
-  { op: 'Slice', infer: (c) => [slice(c)], cost: () => 0 },
-  { op: 'Pad', infer: (c) => [tensor(c.dtype(0), padded(c))], cost: () => 0 },
+  { op: 'Concat', infer: (c) => [concat(c)], cost: () => 0, axes: (l) => concatAxes(l) },
+  { op: 'Split', infer: split, cost: () => 0, axes: splitAxes, resize: resizeSplit },
+  {
+    op: 'Slice',
+    infer: (c) => [slice(c)],
+    cost: () => 0,
+    axes: sliceAxes,
+    resize: resizeSlice,
+  },
+  {
+    op: 'Pad',
+    infer: (c) => [tensor(c.dtype(0), padded(c))],
+    cost: () => 0,
+    axes: padAxes,
+    resize: resizePad,
+  },
   { op: 'CenterCropPad', infer: (c) => [tensor(c.dtype(0), centerCropPad(c))], cost: () => 0 },
   { op: 'Compress', infer: (c) => [tensor(c.dtype(0), compressed(c))], cost: () => 0 },
   { op: 'Unique', infer: uniqueTypes },
-  { op: 'ReverseSequence', infer: (c) => [sameAs(c, 0)], cost: () => 0 },
+  {
+    op: 'ReverseSequence',
+    infer: (c) => [sameAs(c, 0)],
+    cost: () => 0,
+    axes: (l) => passAxes(l, { except: [0, 1] }),
+  },
 );

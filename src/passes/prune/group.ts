@@ -1,0 +1,282 @@
+// What can be cut from a model, and what has to go together. A unit is a set of positions on axes that
+// are tied through the graph: an output channel with the BatchNormalization after it and the input
+// channel of every convolution that reads it; a head of attention with its blocks of four weights. A
+// group holds the units that lie on the same axes: its units are comparable and can be ranked.
+
+import type { Model, Node, Value } from '../../graph/index.ts';
+import { type AxisLink, inferTypes } from '../../ops/index.ts';
+import { layerName } from '../quantize/context.ts';
+import { type Axis, AxisGraph, type Hold } from './axis-graph.ts';
+import { chooseReadings } from './readings.ts';
+import { type Role, rolesOf } from './roles.ts';
+import { Slots } from './slots.ts';
+
+/** The positions on one axis of one value that each unit takes. */
+export interface Member {
+  readonly value: Value;
+  readonly axis: number;
+  readonly size: number;
+  /** Absent for computed values. */
+  readonly role?: Role | undefined;
+  /** Positions by unit, ascending. */
+  readonly positions: readonly (readonly number[])[];
+}
+
+/** `head`: of attention; `hidden`: runs through normalisations over it or an embedding; `channel`: of
+ * convolutions; `neuron`: between matrix products. */
+export type Kind = 'head' | 'hidden' | 'channel' | 'neuron';
+
+export interface Group {
+  /** Number and name in reports; the name is that of the first layer that makes the units. */
+  readonly id: number;
+  readonly name: string;
+  readonly kind: Kind;
+  readonly units: number;
+  /** Initializers and constants: what is cut. */
+  readonly weights: readonly Member[];
+  /** Results of nodes: what becomes smaller by it. */
+  readonly values: readonly Member[];
+  /** Layers (convolutions, matrix products …) whose weights the group cuts. */
+  readonly layers: readonly Node[];
+  /** False where removing a unit is not the same as setting it to zero. */
+  readonly exact: boolean;
+}
+
+/** An axis of a weight that stays whole, and what stopped it. */
+export interface Frozen {
+  readonly weight: Value;
+  readonly axis: number;
+  readonly reason: string;
+  readonly node?: Node | undefined;
+}
+
+/** Inputs that an operator sums over: positions that are gone count as zero there. */
+export interface Sum {
+  readonly node: Node;
+  readonly input: number;
+  readonly axis: number;
+}
+
+export interface Groups {
+  readonly groups: readonly Group[];
+  readonly frozen: readonly Frozen[];
+  readonly sums: readonly Sum[];
+}
+
+/** Infers types, then follows every axis of every weight through the graph. */
+export function findGroups(model: Model): Groups {
+  inferTypes(model);
+  const graph = new AxisGraph(model);
+  const isActive = chooseReadings(graph);
+  const slots = new Slots(graph);
+  const links: AxisLink[] = graph.nodes.flatMap((node) => node.links.filter(isActive));
+  for (const link of links) slots.tie(link);
+  const state = new Sets(graph, slots, links, graph.holds(isActive));
+  const groups = state.groups(rolesOf(graph, isActive));
+  return { groups, frozen: state.frozen(groups), sums: sumsOf(graph, isActive) };
+}
+
+function sumsOf(graph: AxisGraph, isActive: (link: AxisLink) => boolean): Sum[] {
+  return graph.nodes.flatMap(({ node, links }) =>
+    links
+      .filter((link) => link.sums && isActive(link))
+      .map(({ a }) => ({ node, input: a.at, axis: a.axis })),
+  );
+}
+
+class Sets {
+  readonly #graph: AxisGraph;
+  readonly #slots: Slots;
+  readonly #held: ReadonlyMap<number, Hold>;
+  /** By set: why it cannot be cut; whether it is mixed; whether it counts heads. */
+  readonly #stopped = new Map<number, Hold>();
+  readonly #inexact = new Set<number>();
+  readonly #heads = new Set<number>();
+
+  constructor(
+    graph: AxisGraph,
+    slots: Slots,
+    links: readonly AxisLink[],
+    held: ReadonlyMap<number, Hold>,
+  ) {
+    this.#graph = graph;
+    this.#slots = slots;
+    this.#held = held;
+    for (const [id, hold] of held) {
+      this.#each(graph.axes[id] as Axis, (set) => {
+        if (!this.#stopped.has(set)) this.#stopped.set(set, hold);
+      });
+    }
+    for (const { a, exact, heads } of links) {
+      if (exact === false) this.#each(graph.axisOf(a), (set) => this.#inexact.add(set));
+      if (heads) this.#each(graph.axisOf(a), (set) => this.#heads.add(set));
+    }
+  }
+
+  #each(axis: Axis, visit: (set: number, position: number) => void): void {
+    for (let i = 0; i < axis.size; i++) visit(this.#slots.setAt(axis, i), i);
+  }
+
+  /** Sets with the same axes, refined axis by axis; those without weights or on hold are left out. */
+  groups(roles: ReadonlyMap<number, Role>): Group[] {
+    const classes = this.#partition();
+    const byClass = new Map<number, Builder>();
+    for (const axis of this.#graph.axes) {
+      const isWeight = this.#graph.isWeight(axis.value);
+      this.#each(axis, (set, position) => {
+        const key = classes.get(set);
+        if (key === undefined || this.#stopped.has(set)) return;
+        let builder = byClass.get(key);
+        if (!builder) {
+          builder = new Builder();
+          byClass.set(key, builder);
+        }
+        builder.add(axis, set, position, isWeight ? (roles.get(axis.id) ?? 'follows') : undefined);
+      });
+    }
+    return [...byClass.values()]
+      .filter((builder) => builder.hasWeights && builder.units > 1)
+      .map((builder, id) => builder.group(id, this.#inexact, this.#heads));
+  }
+
+  #partition(): Map<number, number> {
+    const classes = new Map<number, number>();
+    const names = new Map<string, number>();
+    for (const axis of this.#graph.axes) {
+      if (axis.size === 1) continue;
+      const seen = new Set<number>();
+      this.#each(axis, (set) => {
+        if (seen.has(set)) return;
+        seen.add(set);
+        const name = `${classes.get(set) ?? ''}/${axis.id}`;
+        let next = names.get(name);
+        if (next === undefined) {
+          next = names.size;
+          names.set(name, next);
+        }
+        classes.set(set, next);
+      });
+    }
+    return classes;
+  }
+
+  /** Axes of weights, linked or not, that no group cuts. */
+  frozen(groups: readonly Group[]): Frozen[] {
+    const cut = new Set<number>();
+    for (const { weights } of groups) {
+      for (const { value, axis } of weights) cut.add(this.#graph.axisOf({ value, axis }).id);
+    }
+    const found: Frozen[] = [];
+    for (const axis of this.#graph.axes) {
+      const { value, size } = axis;
+      if (size === 1 || cut.has(axis.id) || !this.#graph.isWeight(value)) continue;
+      const hold = this.#held.get(axis.id) ?? this.#firstHold(axis);
+      const reason = hold?.reason ?? 'all of it hangs together';
+      found.push({ weight: value, axis: axis.axis, reason, node: hold?.node });
+    }
+    return found;
+  }
+
+  #firstHold(axis: Axis): Hold | undefined {
+    for (let i = 0; i < axis.size; i++) {
+      const hold = this.#stopped.get(this.#slots.setAt(axis, i));
+      if (hold) return hold;
+    }
+    return undefined;
+  }
+}
+
+interface Column {
+  readonly axis: Axis;
+  readonly role: Role | undefined;
+  readonly positions: number[][];
+}
+
+/** Collects the axes of one group. */
+class Builder {
+  readonly #units = new Map<number, number>();
+  readonly #columns = new Map<number, Column>();
+
+  get units(): number {
+    return this.#units.size;
+  }
+
+  get hasWeights(): boolean {
+    return [...this.#columns.values()].some(({ role }) => role !== undefined);
+  }
+
+  add(axis: Axis, set: number, position: number, role: Role | undefined): void {
+    let unit = this.#units.get(set);
+    if (unit === undefined) {
+      unit = this.#units.size;
+      this.#units.set(set, unit);
+    }
+    let column = this.#columns.get(axis.id);
+    if (!column) {
+      column = { axis, role, positions: [] };
+      this.#columns.set(axis.id, column);
+    }
+    const list = column.positions[unit];
+    if (list) list.push(position);
+    else column.positions[unit] = [position];
+  }
+
+  group(id: number, inexact: ReadonlySet<number>, headSets: ReadonlySet<number>): Group {
+    const members = [...this.#columns.values()].map(
+      ({ axis, role, positions }): Member => ({
+        value: axis.value,
+        axis: axis.axis,
+        size: axis.size,
+        role,
+        positions,
+      }),
+    );
+    const weights = members.filter(({ role }) => role !== undefined);
+    const layers = layersOf(weights);
+    const sets = [...this.#units.keys()];
+    const exact = !sets.some((set) => inexact.has(set));
+    const isHead = sets.some((set) => headSets.has(set));
+    return {
+      id,
+      name: nameOf(weights, layers),
+      kind: isHead ? 'head' : kindOf(weights, layers, exact),
+      units: this.units,
+      weights,
+      values: members.filter(({ role }) => role === undefined),
+      layers,
+      exact,
+    };
+  }
+}
+
+/** Weights of at least two axes belong to layers; through what only makes constants of constants. */
+function layersOf(weights: readonly Member[]): Node[] {
+  const found = new Set<Node>();
+  for (const { role, value } of weights) {
+    if (role === 'follows') continue;
+    for (const node of readersOf(value)) found.add(node);
+  }
+  return [...found];
+}
+
+const CARRIERS = new Set(['DequantizeLinear', 'Transpose', 'Cast', 'Reshape', 'Identity']);
+
+/** The nodes that calculate with a weight. */
+export function readersOf(value: Value): Node[] {
+  return value.uses.flatMap(({ node }) =>
+    CARRIERS.has(node.op) && node.outputs.length === 1 ? readersOf(node.output) : [node],
+  );
+}
+
+function nameOf(weights: readonly Member[], layers: readonly Node[]): string {
+  const maker = weights.find(({ role }) => role === 'makes');
+  const node = maker ? readersOf(maker.value)[0] : layers[0];
+  return node ? layerName(node) : (weights[0]?.value.name ?? '');
+}
+
+function kindOf(weights: readonly Member[], layers: readonly Node[], exact: boolean): Kind {
+  const isEmbedded = layers.some((node) => node.op === 'Gather');
+  const isConvolved = layers.some((node) => node.op.includes('Conv'));
+  if (isConvolved) return 'channel';
+  return !exact || isEmbedded || weights.length === 0 ? 'hidden' : 'neuron';
+}

@@ -1,0 +1,39 @@
+// Structured pruning of the architectures of `init`: what can be cut, and that the cut is exact.
+
+import { describe, expect, it } from '@jest/globals';
+import { architectureNamed, type Choices } from '../../../src/archs/index.ts';
+import type { Model } from '../../../src/graph/index.ts';
+import { decodeModel, encodeModel } from '../../../src/onnx/index.ts';
+import { findGroups } from '../../../src/passes/prune/group.ts';
+import { randomFeeds } from '../../helpers/rewriting.ts';
+import { chooseRandomly, elementCount, expectExact } from './exactness.ts';
+
+/** As a file holds it: new weights exist only once they are written. */
+async function architecture(name: string, choices: Partial<Choices>): Promise<Model> {
+  return decodeModel(await encodeModel(architectureNamed(name).build(choices, 0)));
+}
+
+const small = { hidden: [32], layers: 2, heads: 4 };
+
+describe.each<[string, Partial<Choices>]>([
+  ['resnet18', { in: [3, 32, 32], width: 8 }],
+  ['resnet50', { in: [3, 32, 32], width: 8 }],
+  ['mobilenetv2', { in: [3, 32, 32] }],
+  ['cnn', {}],
+  ['mlp', {}],
+  ['lstm', {}],
+  ['vit', { ...small, mlpDim: 64, in: [3, 32, 32], patch: 8 }],
+  ['bert', { ...small, vocab: 50, mlpDim: 64 }],
+  ['gpt', { ...small, vocab: 50 }],
+])('%s', (name, choices) => {
+  it.each([0.3, 0.5])('loses %f of its units and computes the same', async (amount) => {
+    const model = await architecture(name, choices);
+    const { groups } = findGroups(model);
+    expect(groups.length).toBeGreaterThan(0);
+    const chosen = chooseRandomly(groups, amount);
+    expect(chosen.length).toBeGreaterThan(0);
+    const feeds = randomFeeds(model, { batch: 2, seq: 7 });
+    const pruned = await expectExact(model, feeds, chosen);
+    expect(elementCount(pruned)).toBeLessThan(elementCount(model));
+  });
+});
