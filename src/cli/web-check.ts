@@ -63,16 +63,12 @@ export async function tryInNode(
     const outputs = await opened.run(float.feeds);
     await opened.dispose();
     const shared = { feeds: float.feeds, options: { ...session, stopSpinning: true } };
-    const pair = [float.path, path].map((one) => ({ path: one, ...shared }));
-    const [before, after] = await timeInTurn(pair, { budgetMs: BUDGET_MS, rounds: 1 });
-    return {
-      runtime,
-      status: 'ok',
-      similarity: similarityOf(float.outputs, outputs),
-      loadMs,
-      latencyMs: median(after?.samples ?? []),
-      floatLatencyMs: median(before?.samples ?? []),
-    };
+    const files = path === float.path ? [path] : [float.path, path];
+    const contenders = files.map((one) => ({ path: one, ...shared }));
+    const timings = await timeInTurn(contenders, { budgetMs: BUDGET_MS, rounds: 1 });
+    const [latencyMs, floatLatencyMs] = timings.map(({ samples }) => median(samples)).reverse();
+    const similarity = similarityOf(float.outputs, outputs);
+    return { runtime, status: 'ok', similarity, loadMs, latencyMs, floatLatencyMs };
   } catch (error) {
     return { runtime, status: 'failed', reason: messageOf(error) };
   }
