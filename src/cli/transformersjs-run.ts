@@ -32,6 +32,7 @@ export interface PresetOptions extends DataOptions {
   /** Path or `random`; left out: random. */
   readonly data?: string | undefined;
   readonly batch?: number | undefined;
+  readonly externalData?: boolean | undefined;
   readonly sizes: ReadonlyMap<string, number>;
   readonly run: Runner;
   readonly session: SessionOptions;
@@ -60,8 +61,8 @@ export async function runTransformersJs(
       inputs.push(summarize(original, one));
       const float = await prepareFloat(original, options.run, options, reporter);
       const feeds = await oneBatch(original, options);
-      const { session, quantize } = options;
-      const deps: PresetDeps = { float, quantize, feeds, session, web, reporter };
+      const { session, quantize, externalData } = options;
+      const deps = { float, quantize, feeds, session, web, reporter, externalData };
       sets.push(await makeTransformersJs(one, outFolder ?? besides(path), deps));
     }
   } finally {

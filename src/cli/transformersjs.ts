@@ -36,6 +36,8 @@ export interface PresetDeps {
   readonly session: SessionOptions;
   readonly web: WebRuntimes;
   readonly reporter: Reporter;
+  /** Weights go to a second file at any size. */
+  readonly externalData?: boolean | undefined;
   /** Left out: all. */
   readonly dtypes?: readonly WebDType[];
 }
@@ -166,7 +168,8 @@ class VariantSet {
   async #stage(dtype: WebDType, model: Model): Promise<Staged> {
     const file = this.#file(dtype);
     const path = join(this.#places.staging, file);
-    const written = await writeModel(model, path, { dataName: `${file}_data` });
+    const { externalData = false } = this.#deps;
+    const written = await writeModel(model, path, { externalData, dataName: `${file}_data` });
     const { bytes, dataBytes, dataPath } = written;
     return { path, bytes: bytes + dataBytes, dataPath };
   }

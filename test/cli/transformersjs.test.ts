@@ -2,7 +2,7 @@
 
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { architectureNamed } from '../../src/archs/index.ts';
 import { checkSamples } from '../../src/cli/check-samples.ts';
@@ -19,7 +19,7 @@ import {
   presetWarnings,
 } from '../../src/cli/transformersjs-report.ts';
 import type { Model } from '../../src/graph/index.ts';
-import { readModel, writeModel } from '../../src/onnx/index.ts';
+import { dataFilesOf, readModel, writeModel } from '../../src/onnx/index.ts';
 import { inferTypes } from '../../src/ops/index.ts';
 import { quantizeBnb4 } from '../../src/passes/quantize/bnb4.ts';
 import type { QuantizeContext } from '../../src/passes/quantize/context.ts';
@@ -67,15 +67,17 @@ async function quantize(float: Model, settings: Settings): Promise<Made> {
   return { model, decisions };
 }
 
-async function setOf(
-  model: Model,
-  path: string,
-  dtypes: readonly WebDType[],
-  by: PresetDeps['quantize'] = quantize,
-): Promise<Variant[]> {
+interface SetOptions extends Partial<PresetDeps> {
+  readonly dtypes: readonly WebDType[];
+}
+
+/** Tried in Node alone, unless told otherwise: a browser takes its time. */
+async function setOf(model: Model, path: string, options: SetOptions): Promise<Variant[]> {
   inferTypes(model);
   const feeds = checkSamples(model, 0).at(-1) ?? new Map();
-  const deps = { float: model, quantize: by, feeds, session: {}, web, reporter, dtypes };
+  const runners = web.runners.filter(({ name }) => name === 'wasm (node)');
+  const inNode = { ...web, runners, unavailable: [] };
+  const deps = { float: model, quantize, feeds, session: {}, web: inNode, reporter, ...options };
   return makeTransformersJs(path, folder, deps);
 }
 
@@ -117,7 +119,7 @@ describe('makeTransformersJs', () => {
         0,
       ),
       'decoder_model_merged.onnx',
-      ['fp32', 'bnb4'],
+      { dtypes: ['fp32', 'bnb4'], web },
     );
     const files = ['decoder_model_merged.onnx', 'decoder_model_merged_bnb4.onnx'];
     expect(readdirSync(join(folder, 'onnx')).sort()).toEqual(files);
@@ -145,10 +147,13 @@ describe('makeTransformersJs', () => {
     const model = parseModel(
       'g (float[2, 4] x) => (float[2, 3] y) <float[4, 3] w = random> { y = MatMul(x, w) }',
     );
-    const variants = await setOf(model, 'broken.onnx', ['fp32', 'bnb4'], async (float) => {
-      const copy = float.clone();
-      for (const node of [...copy.graph.nodes]) node.setInput(1, node.input(0));
-      return { model: copy, decisions: [{ op: 'MatMul', precision: 'int4' }] };
+    const variants = await setOf(model, 'broken.onnx', {
+      dtypes: ['fp32', 'bnb4'],
+      quantize: async (float) => {
+        const copy = float.clone();
+        for (const node of [...copy.graph.nodes]) node.setInput(1, node.input(0));
+        return { model: copy, decisions: [{ op: 'MatMul', precision: 'int4' }] };
+      },
     });
     expect(variants.map(({ isWritten }) => isWritten)).toEqual([true, false]);
     expect(variants[1]?.reason).toMatch(/^onnxruntime-node: onnxruntime cannot load the model/);
@@ -163,9 +168,29 @@ describe('makeTransformersJs', () => {
     const path = join(folder, 'onnx', 'plain.onnx');
     await writeModel(parseModel('g (float[2, 4] x) => (float[2, 4] y) { y = Neg(x) }'), path);
     const before = readFileSync(path);
-    const variants = await setOf(readModel(path), path, ['fp32', 'bnb4']);
+    const variants = await setOf(readModel(path), path, { dtypes: ['fp32', 'bnb4'] });
     expect(variants[1]?.reason).toBe('it has no layer that can be quantised');
     expect(readFileSync(path)).toEqual(before);
     expect(readdirSync(join(folder, 'onnx')).filter((name) => name.startsWith('.'))).toEqual([]);
+  });
+
+  it('writes data files as the library looks for them, and says so', async () => {
+    const model = parseModel(
+      'g (float[2, 64] x) => (float[2, 64] y) <float[64, 64] w = random> { y = MatMul(x, w) }',
+    );
+    const variants = await setOf(model, 'large.onnx', {
+      dtypes: ['fp32', 'bnb4'],
+      externalData: true,
+    });
+    const names = ['large.onnx', 'large.onnx_data', 'large_bnb4.onnx', 'large_bnb4.onnx_data'];
+    const written = readdirSync(join(folder, 'onnx')).filter((name) => name.startsWith('large'));
+    expect(written.sort()).toEqual(names);
+    for (const { path, trials } of variants) {
+      expect([...dataFilesOf(path)]).toEqual([`${basename(path)}_data`]);
+      expect(trials.filter(({ status }) => status === 'failed')).toEqual([]);
+    }
+    expect(renderText(presetBlocks([variants], web), false)).toContain(
+      '{"transformers.js_config":{"use_external_data_format":{"large.onnx":1,"large_bnb4.onnx":1}}}',
+    );
   });
 });
