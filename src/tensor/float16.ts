@@ -74,9 +74,54 @@ export function bfloat16sToFloats(bits: Uint16Array): Float32Array {
 }
 
 export function floatsToHalves(values: ArrayLike<number>): Uint16Array {
-  return Uint16Array.from(values, floatToHalf);
+  return values instanceof Float32Array
+    ? singlesToHalves(values)
+    : Uint16Array.from(values, floatToHalf);
 }
 
 export function floatsToBfloat16s(values: ArrayLike<number>): Uint16Array {
-  return Uint16Array.from(values, floatToBfloat16);
+  return values instanceof Float32Array
+    ? singlesToBfloat16s(values)
+    : Uint16Array.from(values, floatToBfloat16);
+}
+
+/** Bits to bits, as weights come in millions. Signed integers, as those stay out of the heap. */
+function singlesToHalves(values: Float32Array): Uint16Array {
+  const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
+  const result = new Uint16Array(bits.length);
+  for (let i = 0; i < bits.length; i++) {
+    const whole = bits[i] as number;
+    const x = whole & 0x7fffffff;
+    const sign = (whole >>> 16) & 0x8000;
+    // From 2^-14 to 2^16: another bias of the exponent; what is added rounds the 13 bits that go.
+    if (x >= 0x38800000 && x < 0x47800000) {
+      result[i] = sign | ((x - 0x38000000 + 0xfff + ((x >>> 13) & 1)) >>> 13);
+    } else if (x > 0x33000000) result[i] = sign | outerHalf(x);
+    else result[i] = sign;
+  }
+  return result;
+}
+
+/** The bits of subnormal, infinite and undefined halves; `x` are those of a float32 above 2^-25. */
+function outerHalf(x: number): number {
+  if (x >= 0x47800000) return x > 0x7f800000 ? 0x7e00 : 0x7c00;
+  // A whole number of 2^-24.
+  const shift = 126 - (x >>> 23);
+  const mantissa = (x & 0x7fffff) | 0x800000;
+  const q = mantissa >>> shift;
+  const rest = mantissa & ((1 << shift) - 1);
+  const middle = 1 << (shift - 1);
+  return rest > middle || (rest === middle && q & 1) ? q + 1 : q;
+}
+
+/** The upper half of the bits, rounded. */
+function singlesToBfloat16s(values: Float32Array): Uint16Array {
+  const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
+  const result = new Uint16Array(bits.length);
+  for (let i = 0; i < bits.length; i++) {
+    const x = bits[i] as number;
+    const hasNoValue = (x & 0x7fffffff) > 0x7f800000;
+    result[i] = hasNoValue ? ((x >>> 16) & 0x8000) | 0x7fc0 : (x + 0x7fff + ((x >>> 16) & 1)) >> 16;
+  }
+  return result;
 }

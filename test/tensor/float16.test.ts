@@ -3,6 +3,7 @@ import onnx from 'onnx-proto';
 import * as ort from 'onnxruntime-node';
 import {
   bfloat16ToFloat,
+  floatsToBfloat16s,
   floatsToHalves,
   floatToBfloat16,
   floatToHalf,
@@ -117,6 +118,31 @@ describe('bfloat16', () => {
       const expected = ((bits + 0x7fff + ((bits >>> 16) & 1)) / 0x10000) & 0xffff;
       if (floatToBfloat16(value) !== expected) wrong.push(value);
     }
+    expect(wrong).toEqual([]);
+  });
+});
+
+describe('float32 arrays', () => {
+  /** Every upper half with lower halves below, at and above the ties of both formats. */
+  const bits = Uint32Array.from({ length: 0x10000 * 8 }, (_, i) => {
+    const lower = [0, 1, 0xfff, 0x1000, 0x1001, 0x7fff, 0x8000, 0x8001][i & 7] as number;
+    return ((i >>> 3) << 16) | lower;
+  });
+  const singles = new Float32Array(bits.buffer);
+
+  it('become the halves that their numbers become one by one', () => {
+    const halves = floatsToHalves(singles);
+    const bfloats = floatsToBfloat16s(singles);
+    const wrong = Array.from(singles.keys()).filter((i) => {
+      const x = singles[i] as number;
+      if (Number.isNaN(x)) {
+        return (
+          !Number.isNaN(halfToFloat(halves[i] as number)) ||
+          (bfloats[i] as number & 0x7fff) <= 0x7f80
+        );
+      }
+      return halves[i] !== floatToHalf(x) || bfloats[i] !== floatToBfloat16(x);
+    });
     expect(wrong).toEqual([]);
   });
 });
