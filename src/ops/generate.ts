@@ -2,9 +2,9 @@
 
 import { ceilDiv, type Dim, isNonNegative, max, mul, sub, unknownDim } from '../graph/index.ts';
 import { type DType, dtypeOf, isInteger } from '../tensor/dtype.ts';
-import { resizeTarget } from './axes/reshape.ts';
 import { passAxes, unaryAxes } from './axes/same.ts';
 import { filledAxes } from './axes/slicing.ts';
+import { resizeTarget } from './axes/target.ts';
 import { constantData, type InferContext } from './context.ts';
 import { mapKnown } from './known.ts';
 import { define, type Inferred, tensor } from './op.ts';

@@ -2,6 +2,7 @@
 // the quantisers of Brevitas and QONNX, and the integer operators of Deeploy (arXiv:2408.04413).
 
 import { type Dim, sub } from '../graph/index.ts';
+import { elementwiseAxes, passAxes, unaryAxes } from './axes/same.ts';
 import type { InferContext } from './context.ts';
 import { define, type Inferred, type OpSpec, tensor } from './op.ts';
 
@@ -30,13 +31,17 @@ const QUANTISERS = ['Quant', 'BipolarQuant', 'Trunc', 'IntQuant', 'FloatQuant'];
 const DEEPLOY = ['RequantShift', 'iRMSNorm', 'iSoftmax', 'iHardswish', 'TrueIntegerDiv'];
 
 define(
-  same('Affine'),
+  { ...same('Affine'), axes: unaryAxes },
   same('ImageScaler'),
   same('ParametricSoftplus'),
   same('ScaledTanh'),
-  { op: 'Crop', infer: (c) => [tensor(c.dtype(0), cropped(c))] },
+  {
+    op: 'Crop',
+    infer: (c) => [tensor(c.dtype(0), cropped(c))],
+    axes: (l) => passAxes(l, { except: [2, 3] }),
+  },
   ...DEEPLOY.map((op) => same(op)),
   ...['onnx.brevitas', 'qonnx.custom_op.general'].flatMap((domain) =>
-    QUANTISERS.map((op) => same(op, domain)),
+    QUANTISERS.map((op) => ({ ...same(op, domain), axes: elementwiseAxes })),
   ),
 );

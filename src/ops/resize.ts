@@ -11,8 +11,8 @@ import {
   unknownDim,
 } from '../graph/index.ts';
 import { elementsOf } from '../tensor/elements.ts';
-import { resizeTarget } from './axes/reshape.ts';
 import { channelAxes, resampleAxes } from './axes/same.ts';
+import { resizeTarget } from './axes/target.ts';
 import type { InferContext } from './context.ts';
 import { define, tensor } from './op.ts';
 import { unknownDims } from './window.ts';

@@ -2,7 +2,7 @@
 // Transpose, Expand, Tile, DepthToSpace …, and those that look at shapes.
 
 import { type Dim, floorDiv, mul, product, type Shape, unknownDim } from '../graph/index.ts';
-import { reshapeAxes, resizeTarget } from './axes/reshape.ts';
+import { reshapeAxes } from './axes/reshape.ts';
 import { unaryAxes } from './axes/same.ts';
 import {
   depthToSpaceAxes,
@@ -12,6 +12,7 @@ import {
   tileAxes,
   transposeAxes,
 } from './axes/slicing.ts';
+import { resizeTarget } from './axes/target.ts';
 import type { InferContext } from './context.ts';
 import { broadcast, sameAs } from './elementwise.ts';
 import { define, tensor } from './op.ts';

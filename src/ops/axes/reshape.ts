@@ -4,7 +4,6 @@
 
 import { type Dim, divideExactly, isUnknown, mul, type Shape, sameDim } from '../../graph/index.ts';
 import type { AxisPort, Links } from './link.ts';
-import type { ResizeContext } from './resize.ts';
 
 interface Chunk {
   readonly from: readonly number[];
@@ -126,39 +125,4 @@ function digitPort(
 ): AxisPort | undefined {
   if (!port || all.filter(({ axis }) => axis === digit.axis).length === 1) return port;
   return { ...port, key: { stride: digit.stride, count: digit.count }, factor: true };
-}
-
-/** The numbers of a target that say a size which is cut; -1 and 0 stand for what they did. */
-export function resizeTarget(input: number, attribute?: string): (r: ResizeContext) => void {
-  return (r) => {
-    const shape = r.node.outputs[0]?.shape;
-    const given = (attribute && r.node.ints(attribute)) || r.c.known(input);
-    if (!shape || !given || given.length > shape.length) return;
-    const isReshape = r.node.op === 'Reshape';
-    const shift = shape.length - given.length;
-    const isCut = shape.map((_, axis) => r.keptOut(0, axis) !== undefined);
-    const sizes = given.map((dim, i) => {
-      const after = isCut[i + shift] ? r.sizeOut(0, i + shift) : undefined;
-      const isLiteral = typeof dim === 'number' && (isReshape ? dim > 0 : dim > 1);
-      return isLiteral && after !== undefined ? after : dim;
-    });
-    const isChanged = sizes.some((dim, i) => dim !== given[i]);
-    if (!isChanged) return;
-    if (attribute && r.node.attrs.has(attribute)) r.setInts(attribute, sizes as number[]);
-    else setTarget(r, input, sizes, isReshape);
-  };
-}
-
-/** Symbolic sizes of a Reshape: 0 where the axis is copied, -1 for one more. */
-function setTarget(r: ResizeContext, input: number, sizes: Shape, isReshape: boolean): void {
-  const from = r.c.shape(0) ?? [];
-  const numbers = sizes.map((dim, i) => {
-    if (typeof dim === 'number') return dim;
-    const source = from[i];
-    return isReshape && source !== undefined && sameDim(dim, source) && !isUnknown(dim) ? 0 : -1;
-  });
-  if (numbers.filter((size) => size === -1).length > 1) return;
-  if (!isReshape && numbers.includes(-1)) return;
-  if (isReshape && r.node.int('allowzero', 0) !== 0 && numbers.includes(0)) return;
-  r.setInput(input, numbers);
 }

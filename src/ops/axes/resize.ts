@@ -1,7 +1,7 @@
 // What an operator may ask when axes around it have been cut, and how it sets numbers that say sizes:
 // attributes, or inputs that hold small constants. Types are still those from before the cut.
 
-import { attr, type Node, type Value } from '../../graph/index.ts';
+import { attr, Builder, type Graph, type Node, type Value } from '../../graph/index.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 import type { InferContext } from '../context.ts';
 import { constantData } from '../context.ts';
@@ -47,6 +47,12 @@ export class ResizeContext {
     this.node.setAttr(name, attr.int(value));
   }
 
+  /** Replaces some of the elements that input `index` has at run time. */
+  overrideInput(index: number, old: Value, sizes: readonly (number | undefined)[]): void {
+    const { graph } = this.node;
+    if (graph) this.node.setInput(index, overridden(graph, this.node, old, sizes));
+  }
+
   /** Makes input `index` a constant of these numbers, in the type it had. */
   setInput(index: number, values: readonly number[]): void {
     const old = this.node.inputs[index];
@@ -61,7 +67,22 @@ export class ResizeContext {
   }
 }
 
-function dropUnused(value: Value | undefined, graph: NonNullable<Node['graph']>): void {
+/** Every element that is not said here is that of the old target. */
+function overridden(
+  graph: Graph,
+  node: Node,
+  old: Value,
+  sizes: readonly (number | undefined)[],
+): Value {
+  const g = new Builder(graph, node);
+  const values = sizes.map((size) => size ?? 0);
+  const keep = sizes.map((size) => (size === undefined ? 1 : 0));
+  const mask = g.constant(`${old.name}_keep`, Tensor.int64(keep));
+  const addend = g.constant(`${old.name}_cut`, Tensor.int64(values));
+  return g.op('Add', [g.op('Mul', [old, mask]), addend]);
+}
+
+function dropUnused(value: Value | undefined, graph: Graph): void {
   if (!value || value.uses.length > 0 || !graph.initializers.has(value)) return;
   if (graph.inputs.includes(value) || graph.outputs.includes(value)) return;
   graph.removeInitializer(value);

@@ -35,10 +35,8 @@ export class AxisGraph {
   readonly #ids = new Map<Value, (Axis | undefined)[]>();
   readonly #inputs = new Set<Value>();
   readonly #outputs = new Set<Value>();
-  readonly #irVersion: number;
 
   constructor(model: Model) {
-    this.#irVersion = model.irVersion;
     for (const graph of graphsOf(model.graph)) this.#collect(model, graph);
   }
 
@@ -73,11 +71,10 @@ export class AxisGraph {
     return this.#ids.get(value) ?? [];
   }
 
-  /** Data that no run can change: cut like a weight. Before IR 4 weights had to be inputs, too. */
+  /** Initializers and constants. Those that are inputs, too (default values), are cut like others. */
   isWeight(value: Value): boolean {
     if (this.#outputs.has(value)) return false;
-    if (constantData(value)) return true;
-    return value.data !== undefined && this.#irVersion < 4;
+    return value.data !== undefined || constantData(value) !== undefined;
   }
 
   /**
@@ -118,9 +115,7 @@ export class AxisGraph {
   #border(value: Value): string | undefined {
     if (this.#outputs.has(value)) return `"${value.name}" is an output of the graph`;
     if (!this.#inputs.has(value) || this.isWeight(value)) return undefined;
-    return value.data
-      ? `"${value.name}" is an input of the graph with a default value`
-      : `"${value.name}" is an input of the graph`;
+    return `"${value.name}" is an input of the graph`;
   }
 }
 

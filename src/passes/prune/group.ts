@@ -4,7 +4,7 @@
 // group holds the units that lie on the same axes: its units are comparable and can be ranked.
 
 import type { Model, Node, Value } from '../../graph/index.ts';
-import { type AxisLink, inferTypes } from '../../ops/index.ts';
+import { type AxisLink, constantData, inferTypes } from '../../ops/index.ts';
 import { layerName } from '../quantize/context.ts';
 import { type Axis, AxisGraph, type Hold } from './axis-graph.ts';
 import { chooseReadings } from './readings.ts';
@@ -73,7 +73,12 @@ export function findGroups(model: Model): Groups {
   for (const link of links) slots.tie(link);
   const state = new Sets(graph, slots, links, graph.holds(isActive));
   const groups = state.groups(rolesOf(graph, isActive));
-  return { groups, frozen: state.frozen(groups), sums: sumsOf(graph, isActive) };
+  const tied = new Set(
+    graph.nodes.flatMap((node) =>
+      node.links.flatMap(({ a, b }) => [graph.axisOf(a).id, graph.axisOf(b).id]),
+    ),
+  );
+  return { groups, frozen: state.frozen(groups, tied), sums: sumsOf(graph, isActive) };
 }
 
 function sumsOf(graph: AxisGraph, isActive: (link: AxisLink) => boolean): Sum[] {
@@ -141,17 +146,18 @@ class Sets {
 
   #partition(): Map<number, number> {
     const classes = new Map<number, number>();
-    const names = new Map<string, number>();
+    const names = new Map<number, number>();
+    const { length } = this.#graph.axes;
     for (const axis of this.#graph.axes) {
       if (axis.size === 1) continue;
       const seen = new Set<number>();
       this.#each(axis, (set) => {
         if (seen.has(set)) return;
         seen.add(set);
-        const name = `${classes.get(set) ?? ''}/${axis.id}`;
+        const name = (classes.get(set) ?? 0) * length + axis.id;
         let next = names.get(name);
         if (next === undefined) {
-          next = names.size;
+          next = names.size + 1;
           names.set(name, next);
         }
         classes.set(set, next);
@@ -160,8 +166,8 @@ class Sets {
     return classes;
   }
 
-  /** Axes of weights, linked or not, that no group cuts. */
-  frozen(groups: readonly Group[]): Frozen[] {
+  /** Axes of weights that no group cuts; those that no operator ties (kernel sizes) are left out. */
+  frozen(groups: readonly Group[], tied: ReadonlySet<number>): Frozen[] {
     const cut = new Set<number>();
     for (const { weights } of groups) {
       for (const { value, axis } of weights) cut.add(this.#graph.axisOf({ value, axis }).id);
@@ -170,11 +176,17 @@ class Sets {
     for (const axis of this.#graph.axes) {
       const { value, size } = axis;
       if (size === 1 || cut.has(axis.id) || !this.#graph.isWeight(value)) continue;
+      if (!tied.has(axis.id) && this.#isPartlyTied(value, tied)) continue;
       const hold = this.#held.get(axis.id) ?? this.#firstHold(axis);
       const reason = hold?.reason ?? 'all of it hangs together';
       found.push({ weight: value, axis: axis.axis, reason, node: hold?.node });
     }
     return found;
+  }
+
+  #isPartlyTied(value: Value, tied: ReadonlySet<number>): boolean {
+    const axes = this.#graph.axesOf(value);
+    return axes.length < 2 || axes.some((axis) => axis && tied.has(axis.id));
   }
 
   #firstHold(axis: Axis): Hold | undefined {
@@ -239,7 +251,7 @@ class Builder {
     return {
       id,
       name: nameOf(weights, layers),
-      kind: isHead ? 'head' : kindOf(weights, layers, exact),
+      kind: isHead ? 'head' : kindOf(layers, exact),
       units: this.units,
       weights,
       values: members.filter(({ role }) => role === undefined),
@@ -259,13 +271,20 @@ function layersOf(weights: readonly Member[]): Node[] {
   return [...found];
 }
 
-const CARRIERS = new Set(['DequantizeLinear', 'Transpose', 'Cast', 'Reshape', 'Identity']);
-
-/** The nodes that calculate with a weight. */
+/** The nodes that calculate with a weight, behind those that only make constants of constants. */
 export function readersOf(value: Value): Node[] {
   return value.uses.flatMap(({ node }) =>
-    CARRIERS.has(node.op) && node.outputs.length === 1 ? readersOf(node.output) : [node],
+    isFixed(node) ? node.outputs.flatMap((output) => readersOf(output)) : [node],
   );
+}
+
+function isFixed(node: Node): boolean {
+  return node.inputs.every((value) => {
+    if (!value || value.data || constantData(value)) return true;
+    return (
+      value.producer !== undefined && value.producer.inputs.length > 0 && isFixed(value.producer)
+    );
+  });
 }
 
 function nameOf(weights: readonly Member[], layers: readonly Node[]): string {
@@ -274,9 +293,9 @@ function nameOf(weights: readonly Member[], layers: readonly Node[]): string {
   return node ? layerName(node) : (weights[0]?.value.name ?? '');
 }
 
-function kindOf(weights: readonly Member[], layers: readonly Node[], exact: boolean): Kind {
+function kindOf(layers: readonly Node[], exact: boolean): Kind {
+  const convolutions = layers.filter((node) => node.op.includes('Conv')).length;
+  if (convolutions * 2 > layers.length) return 'channel';
   const isEmbedded = layers.some((node) => node.op === 'Gather');
-  const isConvolved = layers.some((node) => node.op.includes('Conv'));
-  if (isConvolved) return 'channel';
-  return !exact || isEmbedded || weights.length === 0 ? 'hidden' : 'neuron';
+  return !exact || isEmbedded ? 'hidden' : 'neuron';
 }
