@@ -48,6 +48,11 @@ export function presetBlocks(sets: readonly (readonly Variant[])[], web: WebRunt
   const notes = web.unavailable.map(({ name, reason, hint }): Block => {
     return { text: `Not tried in ${name}: ${reason}. ${hint}` };
   });
+  for (const { name, software } of web.runners) {
+    if (!software) continue;
+    const text = `${name} was computed in software (${software}): its results count, its times do not.`;
+    notes.push({ text });
+  }
   return [...tables, ...notes, ...configBlocks(sets.flat())];
 }
 

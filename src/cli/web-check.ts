@@ -1,6 +1,7 @@
 // One file of the transformers.js set on trial: loaded and run beside the float model in onnxruntime-
 // node and in the web runtimes, on the same inputs; how similar its outputs are, how long it takes.
 
+import { XformError } from '../errors/error.ts';
 import { isScores, largestPerRow } from '../metrics/top1.ts';
 import { timeInTurn } from '../runtime/measure.ts';
 import type { SessionOptions } from '../runtime/options.ts';
@@ -39,14 +40,19 @@ export interface FloatModel {
   readonly bytes: number;
   readonly feeds: Feeds;
   readonly outputs: Feeds;
+  /** Milliseconds for the counted runs of one file and the float model in one runtime. */
+  readonly budgetMs: number;
 }
 
-const BUDGET_MS = 1000;
 const WEB_RUNS = 5;
 /** WebAssembly has 4 GB for the file, the weights made of it and what is computed. */
 const WEB_BYTES = 1.5e9;
 /** Two models at once only when they take little of it. */
 const PAIR_BYTES = 0.8e9;
+
+/** Software in the place of a GPU compiles for seconds and computes a hundred times as slowly. */
+const SOFTWARE_BYTES = 50e6;
+const SOFTWARE_MS = 60_000;
 
 export const NODE_RUNTIME = 'onnxruntime-node';
 
@@ -65,7 +71,7 @@ export async function tryInNode(
     const shared = { feeds: float.feeds, options: { ...session, stopSpinning: true } };
     const files = path === float.path ? [path] : [float.path, path];
     const contenders = files.map((one) => ({ path: one, ...shared }));
-    const timings = await timeInTurn(contenders, { budgetMs: BUDGET_MS, rounds: 1 });
+    const timings = await timeInTurn(contenders, { budgetMs: float.budgetMs, rounds: 1 });
     const [latencyMs, floatLatencyMs] = timings.map(({ samples }) => median(samples)).reverse();
     const similarity = similarityOf(float.outputs, outputs);
     return { runtime, status: 'ok', similarity, loadMs, latencyMs, floatLatencyMs };
@@ -83,13 +89,14 @@ export async function tryInWeb(
   isHalf: boolean,
 ): Promise<Trial> {
   const runtime = runner.name;
-  const skip = whyNotTried(runner, bytes, isHalf);
+  const skip = whyNotTried(runner, bytes, float, isHalf);
   if (skip) return { runtime, status: 'not tried', reason: skip };
+  if (runner.software) return tryInSoftware(runner, path, float);
   const isPair = bytes + float.bytes <= PAIR_BYTES && path !== float.path;
   const items = (isPair ? [float.path, path] : [path]).map((one) => {
     return { path: one, feeds: float.feeds };
   });
-  const results = await runner.runInTurn(items, { runs: WEB_RUNS, budgetMs: BUDGET_MS });
+  const results = await runner.runInTurn(items, { runs: WEB_RUNS, budgetMs: float.budgetMs });
   const result = results.at(-1);
   if (!result || result instanceof Error) {
     return { runtime, status: 'failed', reason: messageOf(result) };
@@ -105,12 +112,34 @@ export async function tryInWeb(
   };
 }
 
-function whyNotTried(runner: WebRunner, bytes: number, isHalf: boolean): string | undefined {
+/** Once, for the outputs alone: the time says nothing about a device. */
+async function tryInSoftware(runner: WebRunner, path: string, float: FloatModel): Promise<Trial> {
+  const items = [{ path, feeds: float.feeds }];
+  const [result] = await runner.runInTurn(items, { runs: 0, timeoutMs: SOFTWARE_MS });
+  const runtime = runner.name;
+  if (!result || result instanceof Error) {
+    const isSlow = result instanceof XformError && result.code === 'web-runtime-died';
+    if (!isSlow) return { runtime, status: 'failed', reason: messageOf(result) };
+    const reason = `it takes more than ${SOFTWARE_MS / 1000} s in software (${runner.software})`;
+    return { runtime, status: 'not tried', reason };
+  }
+  return { runtime, status: 'ok', similarity: similarityOf(float.outputs, result.outputs) };
+}
+
+function whyNotTried(
+  runner: WebRunner,
+  bytes: number,
+  float: FloatModel,
+  isHalf: boolean,
+): string | undefined {
   if (bytes > WEB_BYTES) {
     return `${(bytes / 1e9).toFixed(1)} GB are too much for the 4 GB of WebAssembly`;
   }
   if (isHalf && runner.provider === 'webgpu' && !runner.hasHalf) {
     return 'this WebGPU adapter has no float16 (shader-f16)';
+  }
+  if (runner.software && float.bytes > SOFTWARE_BYTES) {
+    return `it is too large to be computed in software (${runner.software})`;
   }
   return undefined;
 }

@@ -23,8 +23,10 @@ import { dataFilesOf, readModel, writeModel } from '../../src/onnx/index.ts';
 import { inferTypes } from '../../src/ops/index.ts';
 import { quantizeBnb4 } from '../../src/passes/quantize/bnb4.ts';
 import type { QuantizeContext } from '../../src/passes/quantize/context.ts';
+import { quantizeHalf } from '../../src/passes/quantize/half.ts';
 import type { Settings } from '../../src/passes/quantize/settings.ts';
 import { stepsOf, type WebDType } from '../../src/passes/quantize/transformersjs.ts';
+import { quantizeWeights } from '../../src/passes/quantize/weights.ts';
 import { renderText } from '../../src/report/render.ts';
 import { Reporter } from '../../src/report/reporter.ts';
 import { createRunner } from '../../src/runtime/runner.ts';
@@ -62,7 +64,15 @@ async function quantize(float: Model, settings: Settings): Promise<Made> {
     wanted: () => undefined,
     decide: ({ op }, precision, reason) => void decisions.push({ op, precision, reason }),
   };
-  await quantizeBnb4(model, { block: Number(settings.block) }, context);
+  const { mode, format, block, symmetric = true } = settings;
+  if (format === 'bnb4') await quantizeBnb4(model, { block: Number(block) }, context);
+  else if (mode === 'weights') {
+    await quantizeWeights(
+      model,
+      { bits: 4, block, symmetric, format: 'nbits', algorithm: 'rtn' },
+      context,
+    );
+  } else if (mode === 'fp16') await quantizeHalf(model, { type: 'fp16', keepIo: true }, context);
   inferTypes(model);
   return { model, decisions };
 }
@@ -77,7 +87,16 @@ async function setOf(model: Model, path: string, options: SetOptions): Promise<V
   const feeds = checkSamples(model, 0).at(-1) ?? new Map();
   const runners = web.runners.filter(({ name }) => name === 'wasm (node)');
   const inNode = { ...web, runners, unavailable: [] };
-  const deps = { float: model, quantize, feeds, session: {}, web: inNode, reporter, ...options };
+  const deps = {
+    float: model,
+    quantize,
+    feeds,
+    session: {},
+    web: inNode,
+    reporter,
+    budgetMs: 20,
+    ...options,
+  };
   return makeTransformersJs(path, folder, deps);
 }
 
@@ -141,6 +160,32 @@ describe('makeTransformersJs', () => {
     const text = renderText(presetBlocks([variants], web), false);
     expect(text).toContain('decoder_model_merged_bnb4.onnx');
     expect(Object.keys(presetMetrics(variants))).toEqual(files);
+  });
+
+  it.each([
+    ['bert', { vocab: 90, hidden: [64], layers: 1, heads: 2, mlpDim: 128, seq: 32, head: 'mlm' }],
+    ['digits', undefined],
+  ])('makes the files of %s similar to it, and smaller', async (name, sizes) => {
+    const model = sizes
+      ? architectureNamed(name).build(sizes as never, 0)
+      : readModel(join('fixtures', 'digits-transformer.onnx'));
+    const dtypes = ['fp32', 'fp16', 'q4', 'q4f16'] as const;
+    const variants = await setOf(model, `${name}.onnx`, { dtypes });
+    expect(variants.map(({ reason }) => reason)).toEqual(dtypes.map(() => undefined));
+    const [float, half, four, both] = variants.map(({ bytes }) => bytes);
+    expect(half).toBeLessThan(0.8 * (float ?? 0));
+    expect(four).toBeLessThan(0.6 * (float ?? 0));
+    expect(both).toBeLessThan(four ?? 0);
+    for (const { dtype, path, trials } of variants) {
+      const least = { fp32: 0.99999, fp16: 0.9999 }[dtype as string] ?? 0.97;
+      for (const { status, similarity } of trials) {
+        expect([dtype, status]).toEqual([dtype, 'ok']);
+        expect(similarity?.cosine).toBeGreaterThan(least);
+      }
+      const { inputs, outputs } = readModel(path).graph;
+      const types = [...inputs, ...outputs].map(({ dtype }) => dtype);
+      expect(types).not.toContain('float16');
+    }
   });
 
   it('does not leave a file that does not load, and says which runtime refuses it', async () => {
