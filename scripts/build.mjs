@@ -21,7 +21,12 @@ const staging = join(root, `dist.${process.pid}`);
 const target = join(root, 'dist');
 
 const commands = readdirSync(join(root, 'src/commands')).map((file) => `src/commands/${file}`);
-const processes = ['src/runtime/worker.ts', 'src/runtime/child.ts', 'src/runtime/web/child.ts'];
+const processes = [
+  'src/runtime/worker.ts',
+  'src/runtime/child.ts',
+  'src/runtime/web/child.ts',
+  'src/threads/worker.ts',
+];
 // Looked for at run time: optional for users.
 const optional = ['onnxruntime-web', 'playwright-core'];
 

@@ -52,6 +52,9 @@ export function scaleRounder(type: DType): (scale: number) => number {
   return Math.fround;
 }
 
+/** The smallest normal numbers: scales below them may be rounded by more than a little. */
+const SMALLEST_NORMAL: Partial<Record<DType, number>> = { float16: 2 ** -14 };
+
 /** Rounds each element of [rows, width] to the nearest code (RTN). */
 export function roundRows(
   values: Float32Array,
@@ -59,79 +62,89 @@ export function roundRows(
   width: number,
   scheme: BlockScheme,
 ): QuantizedRows | NotFinite {
-  const { block } = scheme;
+  const { block, bits } = scheme;
   const result = emptyRows(rows, width, scheme);
-  const { blocks, codes, scales, zeroPoints } = result;
-  const parameters = new BlockParameters(scheme);
-  const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
-  for (let b = 0; b < rows * blocks; b++) {
-    const inRow = (b % blocks) * block;
-    const start = Math.floor(b / blocks) * width + inRow;
-    const end = start + Math.min(block, width - inRow);
-    if (!parameters.measure(bits, start, end)) return firstNotFinite(values, start);
-    const { scale, zeroPoint } = parameters;
-    scales[b] = scale;
-    zeroPoints[b] = zeroPoint;
-    encode(values, start, end, scale, zeroPoint, scheme.bits, codes, b * block);
-    if (end - start < block) codes.fill(zeroPoint, b * block + end - start, (b + 1) * block);
+  const { codes, scales, zeroPoints } = result;
+  const words = new Int32Array(values.buffer, values.byteOffset, values.length);
+  const parametersOf = fitter(scheme);
+  const smallest = SMALLEST_NORMAL[scheme.scaleType] ?? 2 ** -126;
+  for (let row = 0, b = 0, start = 0; row < rows; row++) {
+    for (let left = width; left > 0; left -= block, b++) {
+      const end = start + Math.min(block, left);
+      if (!findRange(words, start, end)) return firstNotFinite(values, start);
+      const { scale, zeroPoint } = parametersOf(-(extremes[1] as number), extremes[0] as number);
+      scales[b] = scale;
+      zeroPoints[b] = zeroPoint;
+      if (Math.abs(scale) < smallest)
+        encodeAny(values, start, end, scale, zeroPoint, bits, codes, b * block);
+      else encode(values, start, end, scale, zeroPoint, bits, codes, b * block);
+      if (left < block) codes.fill(zeroPoint, b * block + left, (b + 1) * block);
+      start = end;
+    }
   }
   return result;
 }
 
-const INFINITY_BITS = 0x7f800000;
+/** The largest and the smallest float (without its sign) that `findRange` found, or 0. */
+const extremes = new Float32Array(2);
+const extremeWords = new Int32Array(extremes.buffer);
+const INFINITY_WORD = 0x7f800000;
 
-/** Scale and zero point of one block after the other. */
-export class BlockParameters {
-  scale = 0;
-  zeroPoint = 0;
-  readonly #top: number;
-  readonly #symmetric: boolean;
-  readonly #round: (scale: number) => number;
-  readonly #floats = new Float32Array(2);
-  readonly #bits = new Int32Array(this.#floats.buffer);
-
-  constructor({ bits, symmetric, scaleType }: BlockScheme) {
-    this.#top = 2 ** bits - 1;
-    this.#symmetric = symmetric;
-    this.#round = scaleRounder(scaleType);
+/**
+ * Finds the range of the floats with these bits, 0 included; false where one of them is not finite.
+ * The bits of floats of one sign are in the order of their magnitudes, and integers need no branches.
+ */
+export function findRange(words: Int32Array, start: number, end: number): boolean {
+  let high = 0;
+  let low = 0;
+  for (let i = start; i < end; i++) {
+    const x = words[i] as number;
+    const negative = x >> 31;
+    const aboveHigh = high - (x & ~negative);
+    high -= aboveHigh & (aboveHigh >> 31);
+    const belowLow = low - (x & 0x7fffffff & negative);
+    low -= belowLow & (belowLow >> 31);
   }
-
-  /**
-   * Takes the range of the floats with these bits; false where one of them is not finite. The bits of
-   * floats of one sign are in the order of their magnitudes, and integers need no branches.
-   */
-  measure(bits: Int32Array, start: number, end: number): boolean {
-    let high = 0;
-    let low = 0;
-    for (let i = start; i < end; i++) {
-      const x = bits[i] as number;
-      const negative = x >> 31;
-      const aboveHigh = high - (x & ~negative);
-      high -= aboveHigh & (aboveHigh >> 31);
-      const belowLow = low - (x & 0x7fffffff & negative);
-      low -= belowLow & (belowLow >> 31);
-    }
-    this.#bits[0] = high;
-    this.#bits[1] = low;
-    this.fit(-(this.#floats[1] as number), this.#floats[0] as number);
-    return high < INFINITY_BITS && low < INFINITY_BITS;
-  }
-
-  fit(min: number, max: number): void {
-    if (this.#symmetric) {
-      const middle = (this.#top + 1) / 2;
-      this.scale = this.#round((max > -min ? max : min) / -middle);
-      this.zeroPoint = middle;
-      return;
-    }
-    const exact = Math.fround(Math.fround(max - min) / this.#top);
-    this.scale = this.#round(exact);
-    const zero = exact === 0 ? min : Math.fround(-min / exact);
-    this.zeroPoint = Math.min(this.#top, Math.max(0, Math.floor(zero + 0.5)));
-  }
+  extremeWords[0] = high;
+  extremeWords[1] = low;
+  return high < INFINITY_WORD && low < INFINITY_WORD;
 }
 
-/** Codes of values[start … end) into codes[at …], calculated in single precision, halves away from 0. */
+export interface Fit {
+  scale: number;
+  zeroPoint: number;
+}
+
+/** Scale and zero point for a range that holds 0; the object is reused. */
+export function fitter({
+  bits,
+  symmetric,
+  scaleType,
+}: BlockScheme): (min: number, max: number) => Fit {
+  const top = 2 ** bits - 1;
+  const middle = (top + 1) / 2;
+  const round = scaleRounder(scaleType);
+  const fit: Fit = { scale: 0, zeroPoint: middle };
+  if (symmetric) {
+    return (min, max) => {
+      fit.scale = round((max > -min ? max : min) / -middle);
+      return fit;
+    };
+  }
+  return (min, max) => {
+    const exact = Math.fround(Math.fround(max - min) / top);
+    fit.scale = round(exact);
+    const zero = exact === 0 ? min : Math.fround(-min / exact);
+    fit.zeroPoint = Math.min(top, Math.max(0, Math.floor(zero + 0.5)));
+    return fit;
+  };
+}
+
+/**
+ * Codes of values[start … end) into codes[at …], calculated in single precision, halves away from 0.
+ * The values are in the range that the scale was made for, so that they miss the codes by half a
+ * step at most.
+ */
 export function encode(
   values: Float32Array,
   start: number,
@@ -142,16 +155,32 @@ export function encode(
   codes: Uint8Array,
   at: number,
 ): void {
-  const top = (1 << bits) - 1;
-  const inverse = Math.fround(scale === 0 ? 0 : 1 / scale);
+  const inverse = Math.fround(1 / scale);
   const zero = Math.fround(zeroPoint);
   const shift = at - start;
   for (let i = start; i < end; i++) {
     const x = Math.fround(Math.fround((values[i] as number) * inverse) + zero);
-    let code = (x + 0.5) | 0;
-    code &= ~(code >> 31);
-    const room = top - code;
-    codes[i + shift] = code + (room & (room >> 31));
+    const code = (x + 0.5) | 0;
+    codes[i + shift] = code - (code >> bits);
+  }
+}
+
+/** The same for values anywhere. */
+export function encodeAny(
+  values: Float32Array,
+  start: number,
+  end: number,
+  scale: number,
+  zeroPoint: number,
+  bits: BlockBits,
+  codes: Uint8Array,
+  at: number,
+): void {
+  const top = (1 << bits) - 1;
+  const inverse = scale === 0 ? 0 : Math.fround(1 / scale);
+  for (let i = start, c = at; i < end; i++, c++) {
+    const x = Math.fround(Math.fround((values[i] as number) * inverse) + zeroPoint);
+    codes[c] = Math.max(0, Math.min(top, Math.floor(x + 0.5)));
   }
 }
 

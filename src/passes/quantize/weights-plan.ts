@@ -1,10 +1,12 @@
 // What weight-only quantisation is asked for, and what it makes of each node: its scheme, or why it
 // stays float; and which nodes read the same bytes.
 
-import type { Graph, Node, Value } from '../../graph/index.ts';
+import type { Graph, Model, Node, Value } from '../../graph/index.ts';
+import type { Target } from '../../targets/target.ts';
 import type { BlockBits, BlockScheme } from '../../tensor/blocks.ts';
 import { groupEqual } from '../../tensor/hash.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import { opsetsAt } from '../pass.ts';
 import type { Precision, QuantizeContext } from './context.ts';
 import { kindOf, readWeighted, type Weighted } from './weights-read.ts';
 
@@ -22,13 +24,22 @@ export interface WeightsOptions {
   readonly accuracyLevel?: number | undefined;
 }
 
+/** `nbits`: operators of com.microsoft that read packed weights; `qdq`: DequantizeLinear. */
+export type Form = 'nbits' | 'qdq';
+
 export interface Choice {
   readonly weighted: Weighted;
   readonly scheme: BlockScheme;
+  readonly form: Form;
+  /** One scale for all of a row. */
+  readonly perChannel: boolean;
+  /** Why it is less than was asked for. */
+  readonly reason?: string | undefined;
 }
 
 /** What becomes of a node; those that stay float are told at once. */
 export function choose(
+  model: Model,
   graph: Graph,
   node: Node,
   options: WeightsOptions,
@@ -42,13 +53,86 @@ export function choose(
   if (kind === 'gather' && options.embeddings === false) return stays('embeddings stay float');
   const weighted = readWeighted(graph, node, kind);
   if (typeof weighted === 'string') return stays(weighted);
-  return { weighted, scheme: schemeOf(weighted, bits, options) };
+  const choice =
+    kind === 'gather'
+      ? chooseTable(weighted, bits, options, context.target)
+      : chooseWeight(weighted, bits, options, context.target);
+  if (typeof choice === 'string') return stays(choice);
+  if (choice.form === 'nbits') return choice;
+  const opset = opsetsAt(model, graph).get('') ?? 1;
+  const needed = opsetFor(choice.scheme.bits, choice.perChannel);
+  return opset < needed ? stays(`DequantizeLinear of such weights needs opset ${needed}`) : choice;
 }
 
 function bitsOf(wanted: Precision | undefined, bits: BlockBits): BlockBits | undefined {
   if (wanted === undefined) return bits;
-  const found = { int8: 8, int4: 4, int2: 2 }[wanted as string] as BlockBits | undefined;
-  return found;
+  return ({ int8: 8, int4: 4, int2: 2 } as Partial<Record<Precision, BlockBits>>)[wanted];
+}
+
+/** The opset in which DequantizeLinear takes such weights. */
+function opsetFor(bits: BlockBits, perChannel: boolean): number {
+  if (bits === 2) return 25;
+  return bits === 8 && perChannel ? 13 : 21;
+}
+
+/** The opset that the options may need; 0 where any will do. */
+export function opsetOf({ bits, block, format }: WeightsOptions, target: Target): number {
+  const isPacked = format === 'nbits' || (format === 'auto' && target.has(`MatMulNBits:${bits}`));
+  return isPacked && block !== 'channel' ? 0 : opsetFor(bits, block === 'channel');
+}
+
+function chooseTable(
+  weighted: Weighted,
+  bits: BlockBits,
+  options: WeightsOptions,
+  target: Target,
+): Choice {
+  const isRow = options.block === 'channel';
+  const hasPacked = target.has(`GatherBlockQuantized:${bits}`);
+  if (bits < 8 && hasPacked) {
+    // It knows no scales per row.
+    const scheme = schemeOf(weighted, bits, isRow ? { ...options, block: 128 } : options);
+    // Of 2-bit types it takes only bytes, four to each.
+    const form = options.format === 'qdq' && bits === 4 ? 'qdq' : 'nbits';
+    return { weighted, scheme, form, perChannel: false };
+  }
+  const scheme = schemeOf(weighted, 8, options);
+  if (bits === 8 && hasPacked && !isRow && options.format !== 'qdq') {
+    return { weighted, scheme, form: 'nbits', perChannel: false };
+  }
+  const reason = bits < 8 ? `${target.name} picks no rows of ${bits} bits: 8 instead` : undefined;
+  return { weighted, scheme, form: 'qdq', perChannel: isRow, reason };
+}
+
+function chooseWeight(
+  weighted: Weighted,
+  bits: BlockBits,
+  options: WeightsOptions,
+  target: Target,
+): Choice | string {
+  const { kind, matrix } = weighted;
+  const perChannel = kind === 'conv' || options.block === 'channel';
+  const scheme = schemeOf(weighted, bits, perChannel ? { ...options, block: 'channel' } : options);
+  const isProduct = kind === 'matmul' || kind === 'gemm';
+  const isPacked = isProduct && target.has(`MatMulNBits:${bits}`) && options.block !== 'channel';
+  if (options.format !== 'qdq' && isPacked) {
+    const isKnown = scheme.scaleType !== 'bfloat16' || target.name === 'cuda';
+    return isKnown
+      ? { weighted, scheme, form: 'nbits', perChannel }
+      : `${target.name} has no bfloat16 product`;
+  }
+  if (isProduct && options.format === 'nbits') {
+    if (options.block === 'channel') return 'MatMulNBits has no scales per channel';
+    return `${target.name} has no MatMulNBits of ${bits} bits`;
+  }
+  if (!isProduct && options.format !== 'qdq') {
+    return 'its weight would be unpacked in every run; format qdq stores it in few bits all the same';
+  }
+  // onnxruntime 1.30 fuses these into a MatMulNBits that is wrong.
+  if (bits === 2 && matrix.isTransposed && matrix.rows % 4 !== 0) {
+    return `it has ${matrix.rows} columns, and 2 bits need a multiple of 4`;
+  }
+  return { weighted, scheme, form: 'qdq', perChannel };
 }
 
 function schemeOf(
@@ -82,7 +166,16 @@ export async function sharesOf(chosen: readonly Choice[]): Promise<Choice[][]> {
     const { matrix, graph } = choice.weighted;
     const { bits, block } = choice.scheme;
     const content = idOf(originals.get(matrix.data));
-    const key = [idOf(graph.root), content, matrix.isTransposed, bits, block].join();
+    const { form, perChannel } = choice;
+    const key = [
+      idOf(graph.root),
+      content,
+      matrix.isTransposed,
+      bits,
+      block,
+      form,
+      perChannel,
+    ].join();
     const share = shares.get(key);
     if (share) share.push(choice);
     else shares.set(key, [choice]);

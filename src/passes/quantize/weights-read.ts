@@ -55,7 +55,7 @@ export function readWeighted(graph: Graph, node: Node, kind: WeightKind): Weight
   }
   const matrix = matrixOf(node, kind, data, transpose !== undefined);
   if (typeof matrix === 'string') return matrix;
-  if (data.size < MIN_ELEMENTS) return `its weight has no more than ${data.size} elements`;
+  if (data.size < MIN_ELEMENTS) return `its weight has only ${data.size} elements`;
   return { graph, node, kind, input, value, matrix, transpose };
 }
 

@@ -15,6 +15,7 @@ import type { BlockScheme } from '../../tensor/blocks.ts';
 import { byteLengthOf, type DType } from '../../tensor/dtype.ts';
 import { floatTensor } from '../../tensor/scale.ts';
 import { Tensor } from '../../tensor/tensor.ts';
+import { type PoolAnswer, poolSize, runInPool } from '../../threads/pool.ts';
 
 /** A float matrix to quantise: `rows` outputs (or entries of a table), blocks along `width`. */
 export interface Matrix {
@@ -29,6 +30,8 @@ export interface Rounding {
   readonly scheme: BlockScheme;
   readonly algorithm: BlockAlgorithm;
   readonly layout: BlockLayout;
+  /** Scales as a vector. */
+  readonly perChannel: boolean;
   readonly factors?: Float64Array | undefined;
 }
 
@@ -41,47 +44,57 @@ export interface PackedTensors {
 /** Called with the index of an element that is NaN or infinite; throws. */
 export type OnNotFinite = (index: number) => never;
 
-type Run = (task: BlockTask) => Promise<BlockPart | { readonly notFinite: number }>;
-
-const inPlace: Run = async (task) => quantizePart(task);
-
-/** Float bytes of one part. */
-const PART_BYTES = 4 << 20;
+/** Float bytes of one piece. */
+const PIECE_BYTES = 1 << 20;
+/** Weights of more bytes are quantised by several threads. */
+const THREADED_BYTES = 2 * PIECE_BYTES;
 /** Packed bytes that are kept after they were computed. */
 const KEPT_BYTES = 192 << 20;
 
-export class WeightStore {
-  readonly #kept = new Map<object, { readonly bytes: number; readonly part: Promise<BlockPart> }>();
-  readonly #run: Run;
+interface Job {
+  readonly bytes: number;
+  compute(): Promise<BlockPart>;
+}
 
-  constructor(run: Run = inPlace) {
-    this.#run = run;
-  }
+/** Weights in the order in which a writer will come to them. */
+export class WeightStore {
+  readonly #jobs: Job[] = [];
+  /** What was read last comes last. */
+  readonly #kept = new Map<Job, Promise<BlockPart>>();
 
   /** The tensors of a weight; nothing is computed yet. */
   tensors(matrix: Matrix, rounding: Rounding, onNotFinite: OnNotFinite): PackedTensors {
-    const compute = () => this.#compute(matrix, rounding, onNotFinite);
-    return packedTensors(matrix, rounding, compute);
+    const job: Job = {
+      bytes: packedBytes(matrix.rows * matrix.width, rounding.scheme),
+      compute: () => quantizeMatrix(matrix, rounding, onNotFinite),
+    };
+    this.#jobs.push(job);
+    return packedTensors(matrix, rounding, () => this.#result(job));
   }
 
-  #compute(matrix: Matrix, rounding: Rounding, onNotFinite: OnNotFinite): Promise<BlockPart> {
-    const known = this.#kept.get(rounding);
-    const part = known?.part ?? quantizeMatrix(matrix, rounding, onNotFinite, this.#run);
-    const bytes = packedBytes(matrix.rows * matrix.width, rounding.scheme);
-    this.#kept.delete(rounding);
-    this.#kept.set(rounding, { bytes, part });
+  /** Begins with the next one, too: while somebody writes this one, the threads are free. */
+  #result(job: Job): Promise<BlockPart> {
+    const next = this.#jobs[this.#jobs.indexOf(job) + 1];
+    const result = this.#kept.get(job) ?? job.compute();
+    if (next && !this.#kept.has(next)) {
+      const early = result.then(() => next.compute());
+      // Whoever asks for it will hear of the failure.
+      early.catch(() => {});
+      this.#kept.set(next, early);
+    }
+    this.#kept.delete(job);
+    this.#kept.set(job, result);
     this.#forget();
-    return part;
+    return result;
   }
 
-  /** Forgets what was read longest ago, but for the last one. */
   #forget(): void {
     let total = 0;
-    for (const { bytes } of this.#kept.values()) total += bytes;
-    for (const [key, { bytes }] of this.#kept) {
-      if (total <= KEPT_BYTES || this.#kept.size === 1) return;
-      this.#kept.delete(key);
-      total -= bytes;
+    for (const { bytes } of this.#kept.keys()) total += bytes;
+    for (const job of this.#kept.keys()) {
+      if (total <= KEPT_BYTES || this.#kept.size <= 2) return;
+      this.#kept.delete(job);
+      total -= job.bytes;
     }
   }
 }
@@ -89,7 +102,7 @@ export class WeightStore {
 /** Codes, scales and zero points in the shapes that the operators want. */
 function packedTensors(
   matrix: Matrix,
-  { scheme, layout }: Rounding,
+  { scheme, layout, perChannel }: Rounding,
   compute: () => Promise<BlockPart>,
 ): PackedTensors {
   const { rows, width } = matrix;
@@ -97,7 +110,8 @@ function packedTensors(
   const blocks = Math.ceil(width / block);
   const isStored = layout === 'stored';
   const turned = isStored && matrix.isTransposed;
-  const small = isStored && blocks === 1 ? [rows] : turned ? [blocks, rows] : [rows, blocks];
+  const leading = isStored ? matrix.data.shape.slice(0, -2) : [];
+  const small = perChannel ? [rows] : [...leading, ...(turned ? [blocks, rows] : [rows, blocks])];
   const codes: [DType, number[], number] = isStored
     ? [symmetric ? `int${bits}` : `uint${bits}`, [...matrix.data.shape], rows * width]
     : ['uint8', [rows, blocks, (block * bits) / 8], rows * blocks * block];
@@ -140,14 +154,13 @@ function count(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
-/** All of a matrix, part by part. */
+/** All of a matrix, piece by piece. */
 async function quantizeMatrix(
   matrix: Matrix,
   rounding: Rounding,
   onNotFinite: OnNotFinite,
-  run: Run,
 ): Promise<BlockPart> {
-  const { data, rows, width, isTransposed } = matrix;
+  const { data, rows, width } = matrix;
   const { scheme, layout } = rounding;
   const blocks = Math.ceil(width / scheme.block);
   const rowCodes = layout === 'blocks' ? blocks * scheme.block : width;
@@ -157,23 +170,36 @@ async function quantizeMatrix(
     zeroPoints: new Uint8Array(rows * blocks),
   };
   const read = await readerOf(data);
-  for (const piece of piecesOf(matrix, rounding)) {
-    const task: BlockTask = {
-      bytes: readPiece(read, matrix, piece),
-      dtype: data.dtype,
-      rows: piece.rows,
-      width: piece.width,
-      isTransposed,
-      scheme,
-      algorithm: rounding.algorithm,
-      layout,
-      factors: rounding.factors?.subarray(piece.k, piece.k + piece.width),
-    };
-    const part = await run(task);
+  const isThreaded = data.byteLength > THREADED_BYTES;
+  const run = isThreaded ? runInPool : async (task: BlockTask) => quantizePart(task);
+  const finish = async (piece: Piece, answer: Promise<PoolAnswer>): Promise<void> => {
+    const part = await answer;
     if ('notFinite' in part) onNotFinite(part.notFinite);
     else place(part, piece, result, matrix, rounding);
+  };
+  const running: Promise<void>[] = [];
+  try {
+    for (const piece of piecesOf(matrix, rounding)) {
+      if (running.length > poolSize()) await running.shift();
+      running.push(finish(piece, run(taskOf(read, matrix, rounding, piece))));
+    }
+  } finally {
+    await Promise.all(running);
   }
   return result;
+}
+
+function taskOf(read: Read, matrix: Matrix, rounding: Rounding, piece: Piece): BlockTask {
+  const { rows, width, k } = piece;
+  return {
+    ...rounding,
+    bytes: readPiece(read, matrix, piece),
+    dtype: matrix.data.dtype,
+    rows,
+    width,
+    isTransposed: matrix.isTransposed,
+    factors: rounding.factors?.subarray(k, k + width),
+  };
 }
 
 /** A window of a matrix: rows from `row`, elements of them from `k`. */
@@ -190,7 +216,7 @@ interface Piece {
  */
 function* piecesOf(matrix: Matrix, { scheme, layout }: Rounding): Generator<Piece> {
   const { rows, width, data, isTransposed } = matrix;
-  const elements = PART_BYTES / byteLengthOf(data.dtype, 1);
+  const elements = PIECE_BYTES / byteLengthOf(data.dtype, 1);
   // Pieces begin at whole bytes of codes and of zero points.
   const aligned = (size: number, step: number) => Math.max(step, Math.floor(size / step) * step);
   if (isTransposed && scheme.block < width) {

@@ -7,16 +7,19 @@ import { allGraphs, type Model } from '../../graph/index.ts';
 import { constantsToNodes } from '../function-constants.ts';
 import { dropUnused } from '../match.ts';
 import { isFunctionBody } from '../pass.ts';
+import { upgradeOpset } from '../upgrade/index.ts';
 import type { QuantizeContext } from './context.ts';
 import { writeNBits } from './weights-nbits.ts';
 import {
   type Choice,
   choose,
+  opsetOf,
   type PackedValues,
   sharesOf,
   tableShape,
   type WeightsOptions,
 } from './weights-plan.ts';
+import { writeQdq } from './weights-qdq.ts';
 import { WeightStore } from './weights-store.ts';
 
 export type { WeightsOptions } from './weights-plan.ts';
@@ -26,38 +29,48 @@ export async function quantizeWeights(
   options: WeightsOptions,
   context: QuantizeContext,
 ): Promise<void> {
+  lift(model, opsetOf(options, context.target));
   const chosen: Choice[] = [];
   for (const graph of allGraphs(model)) {
     for (const node of graph.nodes) {
-      const choice = choose(graph, node, options, context);
+      const choice = choose(model, graph, node, options, context);
       if (choice) chosen.push(choice);
     }
   }
   const store = new WeightStore();
   for (const share of await sharesOf(chosen)) {
     const packed = addInitializers(model, share, store);
-    for (const choice of share) writeNBits(model, choice, packed, options);
+    for (const choice of share) {
+      if (choice.form === 'nbits') writeNBits(model, choice, packed, options);
+      else writeQdq(model, choice, packed);
+    }
   }
-  for (const { weighted, scheme } of chosen) context.decide(weighted.node, `int${scheme.bits}`);
+  for (const { weighted, scheme, reason } of chosen) {
+    context.decide(weighted.node, `int${scheme.bits}`, reason);
+  }
   for (const { weighted } of chosen) dropUnused(weighted.graph.root, weighted.value);
   for (const graph of allGraphs(model)) {
     if (isFunctionBody(model, graph)) constantsToNodes(graph);
   }
 }
 
+/** Lifts a model to an opset; one that cannot be lifted stays as it was. */
+function lift(model: Model, opset: number): void {
+  if (model.opset >= opset) return;
+  const { graph, functions, opsets, irVersion } = upgradeOpset(model, opset).model;
+  Object.assign(model, { graph, functions, opsets, irVersion });
+}
+
 /** The quantised weight of some nodes, where all of them can read it. */
 function addInitializers(model: Model, share: readonly Choice[], store: WeightStore): PackedValues {
-  const [{ weighted, scheme }] = share as [Choice];
+  const [{ weighted, scheme, form, perChannel }] = share as [Choice];
   const { matrix, node, value, graph } = weighted;
-  const isTable = share.every((one) => one.weighted.kind === 'gather');
-  const layout = 'blocks';
-  const { codes, scales, zeroPoints } = store.tensors(
-    matrix,
-    { scheme, algorithm: 'rtn', layout },
-    () => {
-      throw weightNotFinite(value.name, node.describe(), model.path);
-    },
-  );
+  const isTable = form === 'nbits' && share.every((one) => one.weighted.kind === 'gather');
+  const layout = form === 'nbits' ? 'blocks' : 'stored';
+  const rounding = { scheme, algorithm: 'rtn', layout, perChannel } as const;
+  const { codes, scales, zeroPoints } = store.tensors(matrix, rounding, () => {
+    throw weightNotFinite(value.name, node.describe(), model.path);
+  });
   const { root } = graph;
   const name = `${value.name}_Q${scheme.bits}`;
   return {

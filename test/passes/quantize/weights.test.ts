@@ -113,4 +113,56 @@ describe('quantizeWeights', () => {
       expect(worst).toBeGreaterThan(0.4);
     }
   });
+
+  it.each([
+    ['MatMul', 'float[70, 24] w = random> { [n] y = MatMul(x, w) }'],
+    [
+      'MatMul with a stack of one',
+      'float[1, 70, 24] w = random> { [n] z = MatMul(u, w) y = Squeeze(z, zero) }',
+    ],
+    [
+      'Gemm',
+      'float[24, 70] w = random, float[24] c = random> { [n] y = Gemm<transB = 1>(x, w, c) }',
+    ],
+    [
+      'odd sizes',
+      'float[70, 23] w = random, float[23, 24] v = random> { [n] m = MatMul(x, w) y = MatMul(m, v) }',
+    ],
+    [
+      'behind a Transpose',
+      'float[24, 70] w = random> { t = Transpose<perm = [1, 0]>(w) [n] y = MatMul(x, t) }',
+    ],
+  ])('stores weights behind DequantizeLinear: %s', async (name, body) => {
+    const text = `g (float[5, 70] x, float[1, 5, 70] u) => (float[5, 24] y) <int64[1] zero = {0}, ${body}`;
+    const original = (await restoredByRun(parseModel(text))).get('w');
+    for (const [bits, block, symmetric] of [
+      [8, 32, true],
+      [4, 32, false],
+      [4, 32, true],
+      [4, 'channel', true],
+      [8, 'channel', false],
+      [2, 16, true],
+      [2, 'channel', false],
+    ] as const) {
+      if (bits === 2 && name === 'odd sizes') continue;
+      const { model, decided } = await quantized(text, { bits, block, symmetric, format: 'qdq' });
+      expect(decided.filter(([node]) => node === 'n')).toEqual([['n', `int${bits}`, undefined]]);
+      const restored = (await restoredByRun(model)).get('w');
+      const steps = 2 ** bits - 1;
+      const scale = (2 * Math.max(...(original ?? []).map(Math.abs))) / steps;
+      expect(largestDifference(original ?? [], restored ?? [])).toBeLessThan(
+        scale * (symmetric ? 1.1 : 0.6),
+      );
+    }
+  });
 });
+
+/** The float weight behind the first DequantizeLinear, or the weight itself. */
+async function restoredByRun(model: Model): Promise<Map<string, number[]>> {
+  const [node] = nodesOf(model, 'DequantizeLinear');
+  const value = node ? node.output : [...model.graph.initializers].find(({ name }) => name === 'w');
+  const found = node
+    ? (await run(model, new Map(), [node.output.name])).get(node.output.name)
+    : value?.data;
+  return new Map([['w', found?.numbers() ?? []]]);
+}
