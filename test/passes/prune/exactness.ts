@@ -108,7 +108,7 @@ function maskFloats(
   return g.op('Where', [g.constant('keep', Tensor.of('bool', dims, keep)), value, zero]);
 }
 
-/** Integers stand for zero by their zero point, input 2 of all operators that sum over them. */
+/** Integers stand for zero by their zero point, input 2 of nearly all that sum over them. */
 function maskIntegers(
   g: Builder,
   node: Node,
@@ -116,7 +116,7 @@ function maskIntegers(
   dims: readonly number[],
   keep: readonly number[],
 ): Value {
-  const point = node.inputs[2];
+  const point = node.inputs[node.op === 'MatMulIntegerToFloat' ? 4 : 2];
   const zero = (point && constantData(point)?.numbers()[0]) ?? 0;
   const bits = g.constant('keep', Tensor.of('bool', dims, keep));
   const floats = g.op('Cast', [value], { to: dtypeCode('float32') });
