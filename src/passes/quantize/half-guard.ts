@@ -1,0 +1,267 @@
+// What calibration data shows: values that leave the range of half, and nodes that half makes wrong.
+// The float model is observed first; then the model is taken to half on trial, run beside the float
+// one, and nodes at which the two part are given back to float32, until the outputs agree.
+
+import { graphsOf, type Model, type Node, type Value } from '../../graph/index.ts';
+import { isFloat } from '../../tensor/dtype.ts';
+import { elementsOf } from '../../tensor/elements.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import type { Calibration } from './context.ts';
+import { LIMITS } from './half-constants.ts';
+import { isSingle } from './half-ops.ts';
+import { HalfPlan, singlesAt } from './half-plan.ts';
+
+/**
+ * Keeps nodes float32 that make or read what is beyond `dataMax`, or all of which is below the normal
+ * numbers of half. Nodes of the main graph only: others cannot be observed.
+ */
+export async function keepByRange(
+  plan: HalfPlan,
+  calibration: Calibration,
+  dataMax: number,
+): Promise<void> {
+  const extents = await observeExtents(plan, calibration);
+  const { normal } = LIMITS[plan.half];
+  for (const [value, max] of extents) {
+    const isSmall = max > 0 && max < normal;
+    if (max <= dataMax && !isSmall) continue;
+    const reached = `${max.toPrecision(3)} on the calibration data`;
+    const limit = isSmall ? `the least normal ${plan.half} (${normal.toPrecision(3)})` : dataMax;
+    const bound = `${isSmall ? 'below' : 'beyond'} ${limit}`;
+    const { producer } = value;
+    if (producer) plan.keepFloat(producer, `its results reach ${reached}, ${bound}`);
+    for (const { node } of value.uses) {
+      if (plan.able.has(node)) plan.keepFloat(node, `it reads ${reached}, ${bound}`);
+    }
+  }
+}
+
+/** The largest finite magnitude of each value that half nodes make or read. */
+async function observeExtents(
+  plan: HalfPlan,
+  calibration: Calibration,
+): Promise<Map<Value, number>> {
+  const values = new Map<string, Value>();
+  for (const [node, slots] of plan.able) {
+    if (!plan.chosen.has(node)) continue;
+    for (const value of singlesAt(node, slots)) {
+      if (isVisible(value, plan)) values.set(value.name, value);
+    }
+  }
+  const extents = new Map<Value, number>();
+  if (values.size === 0) return extents;
+  await calibration.observe(plan.model, [...values.keys()], (name, tensor) => {
+    const value = values.get(name);
+    if (value) extents.set(value, Math.max(extents.get(value) ?? 0, largest(tensor)));
+  });
+  return extents;
+}
+
+function largest(tensor: Tensor): number {
+  let max = 0;
+  for (const x of floatsOf(tensor)) {
+    const size = Math.abs(x);
+    if (size > max && size < Number.POSITIVE_INFINITY) max = size;
+  }
+  return max;
+}
+
+/** Values of the main graph that a run can show. */
+function isVisible(value: Value, plan: HalfPlan): boolean {
+  if (plan.constants.has(value) || !value.name) return false;
+  if (value.producer) return value.producer.graph === plan.model.graph;
+  return plan.model.graph.inputs.includes(value) && !value.data;
+}
+
+function floatsOf(tensor: Tensor): Float32Array {
+  if (!isFloat(tensor.dtype)) return new Float32Array(0);
+  return elementsOf(tensor) as Float32Array;
+}
+
+/** Makes the model that a plan stands for, out of a copy. */
+export type Trial = (plan: HalfPlan) => Model;
+
+const ROUNDS = 8;
+/** Batches that trials are judged on. */
+const BATCHES = 2;
+/** |half - float| / |float| of the outputs that is good enough: a cosine of 0.9999. */
+const GOOD = 0.014;
+/** A node whose result is so many times as wrong as what it reads is to blame. */
+const JUMP = 4;
+/** Rounding by itself. */
+const NOISE = 4e-3;
+/** Share of the half nodes that one round gives up at most. */
+const SHARE = 0.05;
+
+/**
+ * Gives nodes back to float32 until the outputs agree. Returns how far they are apart in the end, as
+ * |half - float| / |float|; undefined where there was nothing to compare.
+ */
+export async function keepByError(
+  plan: HalfPlan,
+  calibration: Calibration,
+  trial: Trial,
+): Promise<number | undefined> {
+  const outputs = plan.model.graph.outputs.filter(
+    (value) => isSingle(value) && value.producer && !plan.constants.has(value),
+  );
+  const names = [...new Set(outputs.map((value) => value.name))];
+  if (names.length === 0 || plan.chosen.size === 0) return undefined;
+  const expected = await sketchAll(plan.model, names, calibration, BATCHES);
+  let inner: Map<string, Float32Array> | undefined;
+  let worst: number | undefined;
+  for (let round = 0; round <= ROUNDS; round++) {
+    const model = trial(plan);
+    const actual = await sketchAll(model, names, calibration, BATCHES);
+    worst = Math.max(...names.map((name) => distance(expected.get(name), actual.get(name))));
+    if (worst <= GOOD || round === ROUNDS || plan.chosen.size === 0) break;
+    const seen = innerNames(plan);
+    inner ??= await sketchAll(plan.model, seen, calibration, 1);
+    const kept = namesIn(model, seen);
+    const culprits = blame(plan, inner, await sketchAll(model, kept, calibration, 1));
+    if (culprits.length === 0) break;
+    for (const { node, reason } of culprits) plan.keepFloat(node, reason);
+  }
+  return worst;
+}
+
+function innerNames(plan: HalfPlan): string[] {
+  const { graph } = plan.model;
+  const outputs = new Set(graph.outputs);
+  return [...graph.nodes].flatMap((node) =>
+    node.outputs
+      .filter((value) => isSingle(value) && isVisible(value, plan) && !outputs.has(value))
+      .map(({ name }) => name),
+  );
+}
+
+/** Those of the names that values of a model still have. */
+function namesIn(model: Model, names: readonly string[]): string[] {
+  const known = new Set(
+    [...model.graph.nodes].flatMap(({ outputs }) => outputs.map(({ name }) => name)),
+  );
+  return names.filter((name) => known.has(name));
+}
+
+interface Culprit {
+  readonly node: Node;
+  readonly reason: string;
+}
+
+/** The nodes whose results are much worse than what they read. */
+function blame(
+  plan: HalfPlan,
+  expected: ReadonlyMap<string, Float32Array>,
+  actual: ReadonlyMap<string, Float32Array>,
+): Culprit[] {
+  const errors = new Map<string, number>();
+  for (const [name, values] of expected) errors.set(name, distance(values, actual.get(name)));
+  const found: (Culprit & { jump: number })[] = [];
+  for (const node of plan.model.graph.nodes) {
+    const [before, after] = [node.inputs, node.outputs].map((values) =>
+      Math.max(0, ...values.map((value) => (value && errors.get(value.name)) ?? 0)),
+    ) as [number, number];
+    const isNew = after > Math.max(JUMP * before, NOISE);
+    if (!isNew || (before === Number.POSITIVE_INFINITY && after === before)) continue;
+    const isInfinite = after === Number.POSITIVE_INFINITY;
+    const what = isInfinite ? 'are infinite or NaN' : percent(after);
+    for (const part of halfParts(node, isInfinite, plan)) {
+      const whose = part === node ? 'its results' : `results of ${node.op} beside it`;
+      const reason = `in ${plan.half} ${whose} ${what} on the calibration data`;
+      found.push({ node: part, reason, jump: after });
+    }
+  }
+  found.sort((a, b) => b.jump - a.jump);
+  return found.slice(0, Math.max(4, Math.ceil(plan.chosen.size * SHARE)));
+}
+
+function percent(error: number): string {
+  return `are off by ${(error * 100).toPrecision(2)} %`;
+}
+
+/**
+ * Whom to take half from: the node, with what is inside of it; its readers, too, where its results do
+ * not fit into half; where it is float32 already, those that round what it reads.
+ */
+function halfParts(node: Node, isInfinite: boolean, plan: HalfPlan): Node[] {
+  const inside = node.subgraphs().flatMap((graph) => [...graphsOf(graph)]);
+  const own = [node, ...inside.flatMap((graph) => [...graph.nodes])];
+  const readers = node.outputs.flatMap(({ uses }) => uses.map((use) => use.node));
+  const makers = node.inputs.flatMap((value) => value?.producer ?? []);
+  const isChosen = (one: Node) => plan.chosen.has(one);
+  const first = [...own, ...(isInfinite ? readers : [])].filter(isChosen);
+  return first.length > 0 ? [...new Set(first)] : makers.filter(isChosen);
+}
+
+/** Elements of a value that are kept for comparison. */
+const KEPT = 4096;
+
+/** Evenly chosen elements of each value, of some batches. */
+async function sketchAll(
+  model: Model,
+  names: readonly string[],
+  calibration: Calibration,
+  batches: number,
+): Promise<Map<string, Float32Array>> {
+  const parts = new Map<string, Float32Array[]>();
+  await calibration.observe(
+    model,
+    names,
+    (name, tensor) => {
+      const list = parts.get(name);
+      if (list) list.push(sketch(tensor));
+      else parts.set(name, [sketch(tensor)]);
+    },
+    batches,
+  );
+  return new Map([...parts].map(([name, list]) => [name, joined(list)]));
+}
+
+function sketch(tensor: Tensor): Float32Array {
+  const values = floatsOf(tensor);
+  if (values.length <= KEPT) return Float32Array.from(values);
+  // An odd stride meets all residues of the powers of two that sizes are made of.
+  const step = Math.ceil(values.length / KEPT) | 1;
+  return Float32Array.from({ length: Math.floor(values.length / step) }, (_, i) => {
+    return values[i * step] as number;
+  });
+}
+
+function joined(parts: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+/** |b - a| / |a|; infinite where a number is finite only in `a`. */
+function distance(a: Float32Array | undefined, b: Float32Array | undefined): number {
+  if (!a || !b || a.length !== b.length) return 0;
+  let [difference, size] = [0, 0];
+  for (let i = 0; i < a.length; i++) {
+    const [x, y] = [a[i] as number, b[i] as number];
+    if (!Number.isFinite(x)) continue;
+    if (!Number.isFinite(y)) return Number.POSITIVE_INFINITY;
+    difference += (y - x) ** 2;
+    size += x * x;
+  }
+  if (difference === 0) return 0;
+  return Math.sqrt(difference / Math.max(size, Number.MIN_VALUE));
+}
+
+/** The same plan for a copy of the model, with graph inputs and outputs in float32. */
+export function planFor(plan: HalfPlan, copy: Model): HalfPlan {
+  const twin = new HalfPlan(copy, plan.half, true);
+  const nodes = [...graphsOf(copy.graph)].flatMap((graph) => [...graph.nodes]);
+  let at = 0;
+  for (const graph of graphsOf(plan.model.graph)) {
+    for (const node of graph.nodes) {
+      const other = nodes[at++];
+      if (other && !plan.chosen.has(node)) twin.chosen.delete(other);
+    }
+  }
+  return twin;
+}
