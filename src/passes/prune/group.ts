@@ -38,6 +38,8 @@ export interface Group {
   readonly values: readonly Member[];
   /** Layers (convolutions, matrix products …) whose weights the group cuts. */
   readonly layers: readonly Node[];
+  /** Those of them whose results the units are. */
+  readonly makers: readonly Node[];
   /** False where removing a unit is not the same as setting it to zero. */
   readonly exact: boolean;
 }
@@ -129,8 +131,8 @@ class Sets {
     for (const axis of this.#graph.axes) {
       const isWeight = this.#graph.isWeight(axis.value);
       this.#each(axis, (set, position) => {
-        const key = classes.get(set);
-        if (key === undefined || this.#stopped.has(set)) return;
+        const key = classes[set] as number;
+        if (key === 0 || this.#stopped.has(set)) return;
         let builder = byClass.get(key);
         if (!builder) {
           builder = new Builder();
@@ -144,23 +146,21 @@ class Sets {
       .map((builder, id) => builder.group(id, this.#inexact, this.#heads));
   }
 
-  #partition(): Map<number, number> {
-    const classes = new Map<number, number>();
+  /** The class of every set, by its first slot; 0 for sets of axes of one position. */
+  #partition(): Int32Array {
+    const classes = new Int32Array(this.#slots.count);
+    const seen = new Int32Array(this.#slots.count).fill(-1);
     const names = new Map<number, number>();
-    const { length } = this.#graph.axes;
-    for (const axis of this.#graph.axes) {
+    const { axes } = this.#graph;
+    for (const axis of axes) {
       if (axis.size === 1) continue;
-      const seen = new Set<number>();
       this.#each(axis, (set) => {
-        if (seen.has(set)) return;
-        seen.add(set);
-        const name = (classes.get(set) ?? 0) * length + axis.id;
-        let next = names.get(name);
-        if (next === undefined) {
-          next = names.size + 1;
-          names.set(name, next);
-        }
-        classes.set(set, next);
+        if (seen[set] === axis.id) return;
+        seen[set] = axis.id;
+        const name = (classes[set] as number) * axes.length + axis.id;
+        const next = names.get(name) ?? names.size + 1;
+        names.set(name, next);
+        classes[set] = next;
       });
     }
     return classes;
@@ -244,29 +244,29 @@ class Builder {
       }),
     );
     const weights = members.filter(({ role }) => role !== undefined);
-    const layers = layersOf(weights);
+    const layers = layersOf(weights, ['makes', 'sums']);
+    const makers = layersOf(weights, ['makes']);
     const sets = [...this.#units.keys()];
     const exact = !sets.some((set) => inexact.has(set));
     const isHead = sets.some((set) => headSets.has(set));
     return {
       id,
-      name: nameOf(weights, layers),
+      name: nameOf(weights, [...makers, ...layers]),
       kind: isHead ? 'head' : kindOf(layers, exact),
       units: this.units,
       weights,
       values: members.filter(({ role }) => role === undefined),
       layers,
+      makers,
       exact,
     };
   }
 }
 
-/** Weights of at least two axes belong to layers; through what only makes constants of constants. */
-function layersOf(weights: readonly Member[]): Node[] {
+function layersOf(weights: readonly Member[], roles: readonly Role[]): Node[] {
   const found = new Set<Node>();
   for (const { role, value } of weights) {
-    if (role === 'follows') continue;
-    for (const node of readersOf(value)) found.add(node);
+    if (role && roles.includes(role)) for (const node of readersOf(value)) found.add(node);
   }
   return [...found];
 }
@@ -287,10 +287,8 @@ function isFixed(node: Node): boolean {
   });
 }
 
-function nameOf(weights: readonly Member[], layers: readonly Node[]): string {
-  const maker = weights.find(({ role }) => role === 'makes');
-  const node = maker ? readersOf(maker.value)[0] : layers[0];
-  return node ? layerName(node) : (weights[0]?.value.name ?? '');
+function nameOf(weights: readonly Member[], [first]: readonly Node[]): string {
+  return first ? layerName(first) : (weights[0]?.value.name ?? '');
 }
 
 function kindOf(layers: readonly Node[], exact: boolean): Kind {

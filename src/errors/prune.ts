@@ -1,0 +1,40 @@
+// What can be wrong with pruning as it was asked for. Exit codes 2 and 3.
+
+import { XformError } from './error.ts';
+import { usageProblem } from './usage.ts';
+
+export function badAmount(what: string, amount: number): XformError {
+  return usageProblem(
+    `"${amount}" is no amount for ${what}: it is the share that goes, from 0 up to but not with 1`,
+    'To remove half of the channels, give 0.5.',
+  );
+}
+
+/** Not one group is left after what the user excludes and what the graph holds. */
+export function nothingToPrune(
+  model: string,
+  method: string,
+  reasons: readonly string[],
+): XformError {
+  const list = reasons.length > 0 ? `: ${reasons.slice(0, 3).join('; ')}` : '';
+  return new XformError({
+    kind: 'model',
+    code: 'nothing-to-prune',
+    message: `nothing of "${model}" can be pruned by ${method}${list}`,
+    hint: 'Try --method magnitude, which sets single weights to zero in any model.',
+  });
+}
+
+export function targetOutOfReach(target: string, wanted: number, reachable: number): XformError {
+  return usageProblem(
+    `--target ${target}=${wanted} cannot be met: with all that can be cut, ${reachable.toFixed(3)} of it is left`,
+    'Ask for less, or look with --verbose at what holds the other layers.',
+  );
+}
+
+export function targetUnknown(target: string): XformError {
+  return usageProblem(
+    `--target ${target} cannot be measured on this model: sizes in it are not known`,
+    'Give an --amount, or another target.',
+  );
+}
