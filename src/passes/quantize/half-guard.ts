@@ -3,13 +3,12 @@
 // one, and nodes at which the two part are given back to float32, until the outputs agree.
 
 import { graphsOf, type Model, type Node, type Value } from '../../graph/index.ts';
-import { isFloat } from '../../tensor/dtype.ts';
-import { elementsOf } from '../../tensor/elements.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { Calibration } from './context.ts';
 import { LIMITS } from './half-constants.ts';
-import { isSingle } from './half-ops.ts';
+import { isMove, isSingle } from './half-ops.ts';
 import { HalfPlan, singlesAt } from './half-plan.ts';
+import { distance, floatsOf, sketchAll } from './half-sketch.ts';
 
 /**
  * Keeps nodes float32 that make or read what is beyond `dataMax`, or all of which is below the normal
@@ -73,11 +72,6 @@ function isVisible(value: Value, plan: HalfPlan): boolean {
   return plan.model.graph.inputs.includes(value) && !value.data;
 }
 
-function floatsOf(tensor: Tensor): Float32Array {
-  if (!isFloat(tensor.dtype)) return new Float32Array(0);
-  return elementsOf(tensor) as Float32Array;
-}
-
 /** Makes the model that a plan stands for, out of a copy. */
 export type Trial = (plan: HalfPlan) => Model;
 
@@ -86,10 +80,19 @@ const ROUNDS = 8;
 const BATCHES = 2;
 /** |half - float| / |float| of the outputs that is good enough: a cosine of 0.9999. */
 const GOOD = 0.014;
-/** A node whose result is so many times as wrong as what it reads is to blame. */
-const JUMP = 4;
-/** Rounding by itself. */
-const NOISE = 4e-3;
+/**
+ * A node is to blame whose result is so many times as wrong as what it reads, and more so than rounding
+ * explains. The clear cases first; the others only where the outputs are still apart.
+ */
+const THRESHOLDS = [
+  { jump: 4, noise: 4e-3 },
+  { jump: 2, noise: 1e-3 },
+  { jump: 1.4, noise: 5e-4 },
+] as const;
+/** A round that does not bring the outputs so much nearer is taken back. */
+const PROGRESS = 0.8;
+/** What half does to a number. */
+const ROUNDING = 2 ** -12;
 /** Share of the half nodes that one round gives up at most. */
 const SHARE = 0.05;
 
@@ -108,21 +111,37 @@ export async function keepByError(
   const names = [...new Set(outputs.map((value) => value.name))];
   if (names.length === 0 || plan.chosen.size === 0) return undefined;
   const expected = await sketchAll(plan.model, names, calibration, BATCHES);
-  let inner: Map<string, Float32Array> | undefined;
-  let worst: number | undefined;
-  for (let round = 0; round <= ROUNDS; round++) {
+  const score = async () => {
     const model = trial(plan);
     const actual = await sketchAll(model, names, calibration, BATCHES);
-    worst = Math.max(...names.map((name) => distance(expected.get(name), actual.get(name))));
-    if (worst <= GOOD || round === ROUNDS || plan.chosen.size === 0) break;
-    const seen = innerNames(plan);
+    const apart = names.map((name) => distance(expected.get(name), actual.get(name)));
+    return { model, worst: Math.max(...apart) };
+  };
+  const seen = innerNames(plan);
+  let inner: Map<string, Float32Array> | undefined;
+  let current = await score();
+  let level = 0;
+  for (let round = 0; round < ROUNDS && current.worst > GOOD; round++) {
     inner ??= await sketchAll(plan.model, seen, calibration, 1);
-    const kept = namesIn(model, seen);
-    const culprits = blame(plan, inner, await sketchAll(model, kept, calibration, 1));
+    const kept = namesIn(current.model, seen);
+    const errors = errorsOf(inner, await sketchAll(current.model, kept, calibration, 1));
+    let culprits: Culprit[] = [];
+    for (; level < THRESHOLDS.length && culprits.length === 0; level++) {
+      culprits = blame(plan, errors, THRESHOLDS[level] ?? THRESHOLDS[0]);
+    }
     if (culprits.length === 0) break;
+    level -= 1;
+    const before = plan.state();
     for (const { node, reason } of culprits) plan.keepFloat(node, reason);
+    const next = await score();
+    if (next.worst <= current.worst * PROGRESS || current.worst === Number.POSITIVE_INFINITY) {
+      current = next;
+    } else {
+      plan.restore(before);
+      level += 1;
+    }
   }
-  return worst;
+  return current.worst;
 }
 
 function innerNames(plan: HalfPlan): string[] {
@@ -148,30 +167,35 @@ interface Culprit {
   readonly reason: string;
 }
 
-/** The nodes whose results are much worse than what they read. */
-function blame(
-  plan: HalfPlan,
+function errorsOf(
   expected: ReadonlyMap<string, Float32Array>,
   actual: ReadonlyMap<string, Float32Array>,
+): Map<string, number> {
+  return new Map([...expected].map(([name, values]) => [name, distance(values, actual.get(name))]));
+}
+
+/** The nodes whose results are much worse than what they read, the worst first. */
+function blame(
+  plan: HalfPlan,
+  errors: ReadonlyMap<string, number>,
+  { jump, noise }: (typeof THRESHOLDS)[number],
 ): Culprit[] {
-  const errors = new Map<string, number>();
-  for (const [name, values] of expected) errors.set(name, distance(values, actual.get(name)));
-  const found: (Culprit & { jump: number })[] = [];
+  const found: (Culprit & { ratio: number })[] = [];
   for (const node of plan.model.graph.nodes) {
     const [before, after] = [node.inputs, node.outputs].map((values) =>
       Math.max(0, ...values.map((value) => (value && errors.get(value.name)) ?? 0)),
     ) as [number, number];
-    const isNew = after > Math.max(JUMP * before, NOISE);
-    if (!isNew || (before === Number.POSITIVE_INFINITY && after === before)) continue;
     const isInfinite = after === Number.POSITIVE_INFINITY;
+    if (after <= Math.max(jump * before, noise)) continue;
+    const ratio = isInfinite ? after : after / Math.max(before, ROUNDING);
     const what = isInfinite ? 'are infinite or NaN' : percent(after);
     for (const part of halfParts(node, isInfinite, plan)) {
       const whose = part === node ? 'its results' : `results of ${node.op} beside it`;
       const reason = `in ${plan.half} ${whose} ${what} on the calibration data`;
-      found.push({ node: part, reason, jump: after });
+      found.push({ node: part, reason, ratio });
     }
   }
-  found.sort((a, b) => b.jump - a.jump);
+  found.sort((a, b) => (a.ratio === b.ratio ? 0 : b.ratio - a.ratio));
   return found.slice(0, Math.max(4, Math.ceil(plan.chosen.size * SHARE)));
 }
 
@@ -180,8 +204,8 @@ function percent(error: number): string {
 }
 
 /**
- * Whom to take half from: the node, with what is inside of it; its readers, too, where its results do
- * not fit into half; where it is float32 already, those that round what it reads.
+ * Whom to take half from: the node, with what is inside of it, and those that round what it reads, as
+ * it makes much of little; or, where its results do not fit into half, its readers.
  */
 function halfParts(node: Node, isInfinite: boolean, plan: HalfPlan): Node[] {
   const inside = node.subgraphs().flatMap((graph) => [...graphsOf(graph)]);
@@ -189,67 +213,8 @@ function halfParts(node: Node, isInfinite: boolean, plan: HalfPlan): Node[] {
   const readers = node.outputs.flatMap(({ uses }) => uses.map((use) => use.node));
   const makers = node.inputs.flatMap((value) => value?.producer ?? []);
   const isChosen = (one: Node) => plan.chosen.has(one);
-  const first = [...own, ...(isInfinite ? readers : [])].filter(isChosen);
-  return first.length > 0 ? [...new Set(first)] : makers.filter(isChosen);
-}
-
-/** Elements of a value that are kept for comparison. */
-const KEPT = 4096;
-
-/** Evenly chosen elements of each value, of some batches. */
-async function sketchAll(
-  model: Model,
-  names: readonly string[],
-  calibration: Calibration,
-  batches: number,
-): Promise<Map<string, Float32Array>> {
-  const parts = new Map<string, Float32Array[]>();
-  await calibration.observe(
-    model,
-    names,
-    (name, tensor) => {
-      const list = parts.get(name);
-      if (list) list.push(sketch(tensor));
-      else parts.set(name, [sketch(tensor)]);
-    },
-    batches,
-  );
-  return new Map([...parts].map(([name, list]) => [name, joined(list)]));
-}
-
-function sketch(tensor: Tensor): Float32Array {
-  const values = floatsOf(tensor);
-  if (values.length <= KEPT) return Float32Array.from(values);
-  // An odd stride meets all residues of the powers of two that sizes are made of.
-  const step = Math.ceil(values.length / KEPT) | 1;
-  return Float32Array.from({ length: Math.floor(values.length / step) }, (_, i) => {
-    return values[i * step] as number;
-  });
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}
-
-/** |b - a| / |a|; infinite where a number is finite only in `a`. */
-function distance(a: Float32Array | undefined, b: Float32Array | undefined): number {
-  if (!a || !b || a.length !== b.length) return 0;
-  let [difference, size] = [0, 0];
-  for (let i = 0; i < a.length; i++) {
-    const [x, y] = [a[i] as number, b[i] as number];
-    if (!Number.isFinite(x)) continue;
-    if (!Number.isFinite(y)) return Number.POSITIVE_INFINITY;
-    difference += (y - x) ** 2;
-    size += x * x;
-  }
-  if (difference === 0) return 0;
-  return Math.sqrt(difference / Math.max(size, Number.MIN_VALUE));
+  const near = isInfinite ? readers : makers.filter((maker) => !isMove(maker));
+  return [...new Set([...own, ...near].filter(isChosen))];
 }
 
 /** The same plan for a copy of the model, with graph inputs and outputs in float32. */

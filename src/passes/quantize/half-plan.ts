@@ -7,6 +7,11 @@ import { opsetsAt } from '../pass.ts';
 import { constantHomes } from './half-constants.ts';
 import { type Half, isCheap, isSingle, type Slots, slotsOf, staysFloat } from './half-ops.ts';
 
+export interface PlanState {
+  readonly chosen: readonly Node[];
+  readonly reasons: readonly (readonly [Node, string])[];
+}
+
 export class HalfPlan {
   readonly model: Model;
   readonly half: Half;
@@ -75,6 +80,18 @@ export class HalfPlan {
   keepFloat(node: Node, reason: string): void {
     this.chosen.delete(node);
     if (!this.reasons.has(node)) this.reasons.set(node, reason);
+  }
+
+  /** What is chosen now, to come back to. */
+  state(): PlanState {
+    return { chosen: [...this.chosen], reasons: [...this.reasons] };
+  }
+
+  restore({ chosen, reasons }: PlanState): void {
+    this.chosen.clear();
+    this.reasons.clear();
+    for (const node of chosen) this.chosen.add(node);
+    for (const [node, reason] of reasons) this.reasons.set(node, reason);
   }
 
   /** Whether a value will be half. */
