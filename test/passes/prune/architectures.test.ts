@@ -6,7 +6,8 @@ import type { Model } from '../../../src/graph/index.ts';
 import { decodeModel, encodeModel } from '../../../src/onnx/index.ts';
 import { findGroups } from '../../../src/passes/prune/group.ts';
 import { randomFeeds } from '../../helpers/rewriting.ts';
-import { chooseRandomly, elementCount, expectExact } from './exactness.ts';
+import { differ, elementCount, expectExact, run } from './exactness.ts';
+import { chooseRandomly } from './masked.ts';
 
 /** As a file holds it: new weights exist only once they are written. */
 async function architecture(name: string, choices: Partial<Choices>): Promise<Model> {
@@ -35,5 +36,6 @@ describe.each<[string, Partial<Choices>]>([
     const feeds = randomFeeds(model, { batch: 2, seq: 7 });
     const pruned = await expectExact(model, feeds, chosen);
     expect(elementCount(pruned)).toBeLessThan(elementCount(model));
+    expect(differ(await run(model, feeds), await run(pruned, feeds))).toBe(true);
   });
 });

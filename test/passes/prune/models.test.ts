@@ -7,10 +7,10 @@ import { checkSamples } from '../../../src/cli/check-samples.ts';
 import { readModel } from '../../../src/onnx/index.ts';
 import { cutUnits } from '../../../src/passes/prune/cut.ts';
 import { findGroups } from '../../../src/passes/prune/group.ts';
-import { COMPARABLE, createRunner } from '../../../src/runtime/runner.ts';
 import type { Feeds } from '../../../src/tensor/feeds.ts';
 import { sharedPath } from '../../helpers/shared.ts';
-import { chooseRandomly, expectExact } from './exactness.ts';
+import { expectExact, run } from './exactness.ts';
+import { chooseRandomly } from './masked.ts';
 
 interface Row {
   readonly name: string;
@@ -19,8 +19,6 @@ interface Row {
 
 /** A run of these takes seconds; they are part of the benchmark. */
 const SLOW_MS = 400;
-
-const run = createRunner({ ...COMPARABLE, optimization: 'disabled' });
 
 function rows(): Row[] {
   const manifest = sharedPath('models', 'MANIFEST.json');
