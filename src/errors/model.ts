@@ -187,3 +187,17 @@ export function weightNotFinite(
     'Nothing can be quantised with it: train or export the model again, or leave the node out with --skip.',
   );
 }
+
+/** NaN or infinity in what the calibration data makes of a model. */
+export function activationNotFinite(
+  value: string,
+  node: string,
+  path: string | undefined,
+): XformError {
+  return problem(
+    'activation-not-finite',
+    `"${value}", which feeds ${node}, holds NaN or infinity for some of the data`,
+    path,
+    'Check the data with xform verify, or leave the node out with --skip.',
+  );
+}

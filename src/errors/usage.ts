@@ -70,3 +70,11 @@ export function badRecipe(path: string, problem: string): XformError {
     hint: 'Write one with --save-recipe, and give that.',
   });
 }
+
+/** An algorithm that looks at what feeds each layer was given no data. */
+export function algorithmNeedsData(algorithm: string): XformError {
+  return usageProblem(
+    `--algorithm "${algorithm}" was given no data to see what feeds each layer`,
+    'Give some samples with --data, or take --algorithm hqq or rtn, which need none.',
+  );
+}

@@ -5,23 +5,31 @@ import { cutRows, packCodes, toSigned, transposeMatrix } from './block-packing.t
 import { type BlockScheme, type NotFinite, type QuantizedRows, roundRows } from './blocks.ts';
 import { byteLengthOf, type DType } from './dtype.ts';
 import { decodeElements } from './elements.ts';
+import { type Feedback, feedbackRows } from './feedback.ts';
+import { halfQuadraticRows } from './half-quadratic.ts';
 
 /** How each block is rounded; the others need more than the weight itself. */
-export type BlockAlgorithm = 'rtn';
+export type BlockAlgorithm = 'rtn' | 'hqq' | 'gptq';
 
-export interface BlockTask {
+/** A window of a float matrix. */
+export interface FloatRows {
   /** [rows, width], or [width, rows] where `isTransposed`. */
   readonly bytes: Uint8Array;
   readonly dtype: DType;
   readonly rows: number;
   readonly width: number;
   readonly isTransposed: boolean;
+  /** What each element of a row is multiplied with first: [width]. */
+  readonly factors?: Float64Array | undefined;
+}
+
+export interface BlockTask extends FloatRows {
   readonly scheme: BlockScheme;
   readonly algorithm: BlockAlgorithm;
   /** `blocks`: rows of whole blocks (MatMulNBits); `stored`: like the weight (DequantizeLinear). */
   readonly layout: BlockLayout;
-  /** What each element of a row is multiplied with first: [width]. */
-  readonly factors?: Float64Array | undefined;
+  /** Of algorithm gptq, which takes whole rows. */
+  readonly feedback?: Feedback | undefined;
 }
 
 export type BlockLayout = 'blocks' | 'stored';
@@ -35,13 +43,20 @@ export interface BlockPart {
 }
 
 export function quantizePart(task: BlockTask): BlockPart | NotFinite {
-  const { rows, width, scheme } = task;
-  const quantized = roundRows(rowsOf(task), rows, width, scheme);
+  const quantized = roundTask(task);
   return 'notFinite' in quantized ? quantized : packRows(quantized, task);
 }
 
+function roundTask(task: BlockTask): QuantizedRows | NotFinite {
+  const { rows, width, scheme, algorithm, feedback } = task;
+  const values = rowsOf(task);
+  if (feedback) return feedbackRows(values, rows, width, scheme, feedback);
+  const round = algorithm === 'hqq' ? halfQuadraticRows : roundRows;
+  return round(values, rows, width, scheme);
+}
+
 /** The floats as [rows, width]. */
-export function rowsOf(task: Omit<BlockTask, 'scheme' | 'algorithm' | 'layout'>): Float32Array {
+export function rowsOf(task: FloatRows): Float32Array {
   const { rows, width, factors } = task;
   const stored = decodeElements(task.dtype, task.bytes, rows * width) as Float32Array;
   if (!task.isTransposed && !factors) return stored;

@@ -5,16 +5,21 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { BlockPart, BlockTask } from '../tensor/block-task.ts';
 import type { NotFinite } from '../tensor/blocks.ts';
+import type { FactorTask, Feedback } from '../tensor/feedback.ts';
 import { builtFile } from './location.ts';
 
-export type PoolAnswer = BlockPart | NotFinite;
+export type PartAnswer = BlockPart | NotFinite;
+
+export type PoolRequest =
+  | { readonly id: number; readonly call: 'quantize'; readonly ask: BlockTask }
+  | { readonly id: number; readonly call: 'factor'; readonly ask: FactorTask };
 
 export type PoolReply =
-  | { readonly id: number; readonly answer: PoolAnswer }
+  | { readonly id: number; readonly answer: PartAnswer | Feedback }
   | { readonly id: number; readonly failure: string };
 
 interface Pending {
-  resolve(answer: PoolAnswer): void;
+  resolve(answer: unknown): void;
   reject(reason: Error): void;
 }
 
@@ -33,13 +38,13 @@ class Thread {
     this.#worker.on('exit', (code) => this.#fail(new Error(`a thread ended with code ${code}`)));
   }
 
-  run(task: BlockTask): Promise<PoolAnswer> {
+  run(call: PoolRequest['call'], ask: PoolRequest['ask']): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const id = this.#next++;
       this.pending.set(id, { resolve, reject });
       this.#worker.ref();
       // Copied, not moved: the bytes may be those of a tensor.
-      this.#worker.postMessage({ id, task });
+      this.#worker.postMessage({ id, call, ask } as PoolRequest);
     });
   }
 
@@ -65,11 +70,17 @@ export function poolSize(): number {
   return Math.min(MAX_THREADS, availableParallelism());
 }
 
-/** Runs a task on some thread. */
-export function runInPool(task: BlockTask): Promise<PoolAnswer> {
+function idlest(): Thread {
   while (threads.length < poolSize()) threads.push(new Thread());
-  const [first, ...others] = threads as [Thread, ...Thread[]];
-  let idlest = first;
-  for (const thread of others) if (thread.pending.size < idlest.pending.size) idlest = thread;
-  return idlest.run(task);
+  return threads.reduce((a, b) => (b.pending.size < a.pending.size ? b : a));
+}
+
+/** `quantizePart` on some thread. */
+export async function quantizeInPool(task: BlockTask): Promise<PartAnswer> {
+  return (await idlest().run('quantize', task)) as PartAnswer;
+}
+
+/** `factorGram` on some thread. */
+export async function factorInPool(task: FactorTask): Promise<Feedback> {
+  return (await idlest().run('factor', task)) as Feedback;
 }

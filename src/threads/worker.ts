@@ -2,17 +2,23 @@
 
 import assert from 'node:assert/strict';
 import { parentPort } from 'node:worker_threads';
-import { type BlockTask, quantizePart } from '../tensor/block-task.ts';
-import type { PoolReply } from './pool.ts';
+import { quantizePart } from '../tensor/block-task.ts';
+import { factorGram } from '../tensor/feedback.ts';
+import type { PoolReply, PoolRequest } from './pool.ts';
 
 assert(parentPort, 'worker.ts runs as a worker thread');
 const port = parentPort;
 
-port.on('message', ({ id, task }: { id: number; task: BlockTask }) => {
+function perform(request: PoolRequest) {
+  return request.call === 'quantize' ? quantizePart(request.ask) : factorGram(request.ask);
+}
+
+port.on('message', (request: PoolRequest) => {
+  const { id } = request;
   try {
-    const answer = quantizePart(task);
+    const answer = perform(request);
     const buffers = Object.values(answer).flatMap((part) =>
-      ArrayBuffer.isView(part) ? [part.buffer as ArrayBuffer] : [],
+      ArrayBuffer.isView(part) && part.buffer instanceof ArrayBuffer ? [part.buffer] : [],
     );
     port.postMessage({ id, answer } satisfies PoolReply, buffers);
   } catch (error) {

@@ -13,9 +13,10 @@ import {
 } from '../../tensor/block-task.ts';
 import type { BlockScheme } from '../../tensor/blocks.ts';
 import { byteLengthOf, type DType } from '../../tensor/dtype.ts';
+import type { Feedback } from '../../tensor/feedback.ts';
 import { floatTensor } from '../../tensor/scale.ts';
 import { Tensor } from '../../tensor/tensor.ts';
-import { type PoolAnswer, poolSize, runInPool } from '../../threads/pool.ts';
+import { type PartAnswer, poolSize, quantizeInPool } from '../../threads/pool.ts';
 
 /** A float matrix to quantise: `rows` outputs (or entries of a table), blocks along `width`. */
 export interface Matrix {
@@ -33,6 +34,7 @@ export interface Rounding {
   /** Scales as a vector. */
   readonly perChannel: boolean;
   readonly factors?: Float64Array | undefined;
+  readonly feedback?: Feedback | undefined;
 }
 
 export interface PackedTensors {
@@ -70,6 +72,17 @@ export class WeightStore {
     };
     this.#jobs.push(job);
     return packedTensors(matrix, rounding, () => this.#result(job));
+  }
+
+  /** The tensors of a weight that is quantised at once. */
+  async quantized(
+    matrix: Matrix,
+    rounding: Rounding,
+    onNotFinite: OnNotFinite,
+  ): Promise<PackedTensors> {
+    const part = quantizeMatrix(matrix, rounding, onNotFinite);
+    await part;
+    return packedTensors(matrix, rounding, () => part);
   }
 
   /** Begins with the next one, too: while somebody writes this one, the threads are free. */
@@ -170,9 +183,9 @@ async function quantizeMatrix(
     zeroPoints: new Uint8Array(rows * blocks),
   };
   const read = await readerOf(data);
-  const isThreaded = data.byteLength > THREADED_BYTES;
-  const run = isThreaded ? runInPool : async (task: BlockTask) => quantizePart(task);
-  const finish = async (piece: Piece, answer: Promise<PoolAnswer>): Promise<void> => {
+  const isThreaded = data.byteLength > THREADED_BYTES || rounding.feedback !== undefined;
+  const run = isThreaded ? quantizeInPool : async (task: BlockTask) => quantizePart(task);
+  const finish = async (piece: Piece, answer: Promise<PartAnswer>): Promise<void> => {
     const part = await answer;
     if ('notFinite' in part) onNotFinite(part.notFinite);
     else place(part, piece, result, matrix, rounding);
@@ -212,14 +225,15 @@ interface Piece {
 
 /**
  * Windows that lie in one piece in the file where that can be: whole rows, or, of a transposed
- * matrix, whole blocks of all rows; where a block is as wide as the matrix, some of the rows.
+ * matrix, whole blocks of all rows; where a block is as wide as
+ * the matrix, or errors are handed on along it, some of the rows.
  */
-function* piecesOf(matrix: Matrix, { scheme, layout }: Rounding): Generator<Piece> {
+function* piecesOf(matrix: Matrix, { scheme, layout, feedback }: Rounding): Generator<Piece> {
   const { rows, width, data, isTransposed } = matrix;
   const elements = PIECE_BYTES / byteLengthOf(data.dtype, 1);
   // Pieces begin at whole bytes of codes and of zero points.
   const aligned = (size: number, step: number) => Math.max(step, Math.floor(size / step) * step);
-  if (isTransposed && scheme.block < width) {
+  if (isTransposed && scheme.block < width && !feedback) {
     const step = aligned(elements / rows, scheme.block);
     for (let k = 0; k < width; k += step) {
       yield { row: 0, k, rows, width: Math.min(step, width - k) };

@@ -2,13 +2,13 @@
 // float. A weight that several nodes read, or that stands in the file more than once, is quantised
 // and stored once: a tied embedding serves Gather and MatMul with the same bytes.
 
-import { weightNotFinite } from '../../errors/model.ts';
 import { allGraphs, type Model } from '../../graph/index.ts';
 import { constantsToNodes } from '../function-constants.ts';
 import { dropUnused } from '../match.ts';
 import { isFunctionBody } from '../pass.ts';
 import { upgradeOpset } from '../upgrade/index.ts';
 import type { QuantizeContext } from './context.ts';
+import type { Share } from './gptq.ts';
 import { writeNBits } from './weights-nbits.ts';
 import {
   type Choice,
@@ -20,7 +20,8 @@ import {
   type WeightsOptions,
 } from './weights-plan.ts';
 import { writeQdq } from './weights-qdq.ts';
-import { WeightStore } from './weights-store.ts';
+import { roundShares } from './weights-round.ts';
+import type { PackedTensors } from './weights-store.ts';
 
 export type { WeightsOptions } from './weights-plan.ts';
 
@@ -37,21 +38,24 @@ export async function quantizeWeights(
       if (choice) chosen.push(choice);
     }
   }
-  const store = new WeightStore();
-  for (const share of await sharesOf(chosen)) {
-    const packed = addInitializers(model, share, store);
+  const shares = await sharesOf(chosen);
+  const rounded = await roundShares(model, shares, options, context);
+  for (const [share, { tensors, reason }] of rounded) {
+    const packed = addInitializers(share, tensors);
     for (const choice of share) {
-      if (choice.form === 'nbits') writeNBits(model, choice, packed, options);
-      else writeQdq(model, choice, packed);
+      write(model, choice, packed, options);
+      context.decide(choice.weighted.node, `int${choice.scheme.bits}`, choice.reason ?? reason);
     }
-  }
-  for (const { weighted, scheme, reason } of chosen) {
-    context.decide(weighted.node, `int${scheme.bits}`, reason);
   }
   for (const { weighted } of chosen) dropUnused(weighted.graph.root, weighted.value);
   for (const graph of allGraphs(model)) {
     if (isFunctionBody(model, graph)) constantsToNodes(graph);
   }
+}
+
+function write(model: Model, choice: Choice, packed: PackedValues, options: WeightsOptions): void {
+  if (choice.form === 'nbits') writeNBits(model, choice, packed, options);
+  else writeQdq(model, choice, packed);
 }
 
 /** Lifts a model to an opset; one that cannot be lifted stays as it was. */
@@ -62,15 +66,11 @@ function lift(model: Model, opset: number): void {
 }
 
 /** The quantised weight of some nodes, where all of them can read it. */
-function addInitializers(model: Model, share: readonly Choice[], store: WeightStore): PackedValues {
-  const [{ weighted, scheme, form, perChannel }] = share as [Choice];
-  const { matrix, node, value, graph } = weighted;
+function addInitializers(share: Share, tensors: PackedTensors): PackedValues {
+  const [{ weighted, scheme, form }] = share as [Choice];
+  const { value, graph } = weighted;
+  const { codes, scales, zeroPoints } = tensors;
   const isTable = form === 'nbits' && share.every((one) => one.weighted.kind === 'gather');
-  const layout = form === 'nbits' ? 'blocks' : 'stored';
-  const rounding = { scheme, algorithm: 'rtn', layout, perChannel } as const;
-  const { codes, scales, zeroPoints } = store.tensors(matrix, rounding, () => {
-    throw weightNotFinite(value.name, node.describe(), model.path);
-  });
   const { root } = graph;
   const name = `${value.name}_Q${scheme.bits}`;
   return {
