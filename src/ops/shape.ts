@@ -4,10 +4,10 @@
 import { type Dim, floorDiv, mul, product, type Shape, unknownDim } from '../graph/index.ts';
 import { reshapeAxes } from './axes/reshape.ts';
 import { unaryAxes } from './axes/same.ts';
+import { shapeAxes } from './axes/shape-use.ts';
 import {
   depthToSpaceAxes,
   expandAxes,
-  shapeAxes,
   spaceToDepthAxes,
   tileAxes,
   transposeAxes,

@@ -251,11 +251,6 @@ export function filledAxes(l: Links): void {
   for (let axis = 0; axis < l.outRank(); axis++) l.free(l.out(0, axis));
 }
 
-/** Looking at a shape binds nothing: at run time it is that of the cut value. */
-export function shapeAxes(l: Links): void {
-  for (let axis = 0; axis < l.rank(0); axis++) l.free(l.in(0, axis));
-}
-
 /** DCR: depth is (b, b, C); CRD: (C, b, b). */
 export function depthToSpaceAxes(l: Links): void {
   const block = l.c.node.int('blocksize', 1);

@@ -2,7 +2,8 @@
 // least one axis can be cut, and what stopped it at the others.
 
 import { graphsOf, type Model, type Value } from '../../graph/index.ts';
-import { type Frozen, findGroups, type Groups, readersOf } from './group.ts';
+import { type Frozen, findGroups, type Groups } from './group.ts';
+import { readersOf } from './readers.ts';
 
 export interface Coverage {
   /** Elements of the weights of convolutions, matrix products, recurrent layers and attention. */

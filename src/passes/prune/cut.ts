@@ -13,7 +13,7 @@ import {
 import { constantData, contextOf, inferTypes, lookup, ResizeContext } from '../../ops/index.ts';
 import { selectTensor } from '../../tensor/gather.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import type { Group, Member } from './group.ts';
+import type { Group } from './group.ts';
 
 /** The units of a group that go. */
 export interface Choice {
@@ -54,29 +54,34 @@ export function cutUnits(model: Model, choices: readonly Choice[]): void {
 
 /** What stays, by value and axis. */
 function keptOf(choices: readonly Choice[]): Cuts {
-  const gone = new Map<Value, Map<number, { size: number; positions: Set<number> }>>();
-  const take = ({ value, axis, size, positions }: Member, units: readonly number[]) => {
-    const axes = gone.get(value) ?? new Map();
-    gone.set(value, axes);
-    const entry = axes.get(axis) ?? { size, positions: new Set<number>() };
-    axes.set(axis, entry);
-    for (const unit of units) for (const i of positions[unit] ?? []) entry.positions.add(i);
-  };
+  const gone = new Map<Value, Map<number, Uint8Array>>();
   for (const { group, units } of choices) {
     if (units.length === 0) continue;
-    for (const member of [...group.weights, ...group.values]) take(member, units);
+    for (const { value, axis, size, positions } of [...group.weights, ...group.values]) {
+      const axes = gone.get(value) ?? new Map<number, Uint8Array>();
+      gone.set(value, axes);
+      const flags = axes.get(axis) ?? new Uint8Array(size);
+      axes.set(axis, flags);
+      for (const unit of units) for (const i of positions[unit] ?? []) flags[i] = 1;
+    }
   }
   const cuts: Cuts = new Map();
   for (const [value, axes] of gone) {
     const kept = new Map<number, readonly number[]>();
-    for (const [axis, { size, positions }] of axes) {
-      const left = Array.from({ length: size }, (_, i) => i).filter((i) => !positions.has(i));
-      assert(left.length > 0, `nothing would be left of axis ${axis} of "${value.name}"`);
-      kept.set(axis, left);
-    }
+    for (const [axis, flags] of axes) kept.set(axis, unset(flags));
     cuts.set(value, kept);
+    for (const [axis, { length }] of kept)
+      assert(length > 0, `nothing would be left of axis ${axis} of "${value.name}"`);
   }
   return cuts;
+}
+
+function unset(flags: Uint8Array): number[] {
+  const found: number[] = [];
+  flags.forEach((flag, i) => {
+    if (flag === 0) found.push(i);
+  });
+  return found;
 }
 
 function resizeNodes(model: Model, cuts: Cuts): void {

@@ -4,9 +4,9 @@
 // group holds the units that lie on the same axes: its units are comparable and can be ranked.
 
 import type { Model, Node, Value } from '../../graph/index.ts';
-import { type AxisLink, constantData, inferTypes } from '../../ops/index.ts';
-import { layerName } from '../quantize/context.ts';
+import { type AxisLink, inferTypes } from '../../ops/index.ts';
 import { type Axis, AxisGraph, type Hold } from './axis-graph.ts';
+import { GroupBuilder } from './group-builder.ts';
 import { chooseReadings } from './readings.ts';
 import { type Role, rolesOf } from './roles.ts';
 import { Slots } from './slots.ts';
@@ -127,7 +127,7 @@ class Sets {
   /** Sets with the same axes, refined axis by axis; those without weights or on hold are left out. */
   groups(roles: ReadonlyMap<number, Role>): Group[] {
     const classes = this.#partition();
-    const byClass = new Map<number, Builder>();
+    const byClass = new Map<number, GroupBuilder>();
     for (const axis of this.#graph.axes) {
       const isWeight = this.#graph.isWeight(axis.value);
       this.#each(axis, (set, position) => {
@@ -135,15 +135,18 @@ class Sets {
         if (key === 0 || this.#stopped.has(set)) return;
         let builder = byClass.get(key);
         if (!builder) {
-          builder = new Builder();
+          builder = new GroupBuilder();
           byClass.set(key, builder);
         }
         builder.add(axis, set, position, isWeight ? (roles.get(axis.id) ?? 'follows') : undefined);
       });
     }
-    return [...byClass.values()]
-      .filter((builder) => builder.hasWeights && builder.units > 1)
-      .map((builder, id) => builder.group(id, this.#inexact, this.#heads));
+    const found: Group[] = [];
+    for (const builder of byClass.values()) {
+      const group = builder.group(found.length, this.#inexact, this.#heads);
+      if (group) found.push(group);
+    }
+    return found;
   }
 
   /** The class of every set, by its first slot; 0 for sets of axes of one position. */
@@ -196,104 +199,4 @@ class Sets {
     }
     return undefined;
   }
-}
-
-interface Column {
-  readonly axis: Axis;
-  readonly role: Role | undefined;
-  readonly positions: number[][];
-}
-
-/** Collects the axes of one group. */
-class Builder {
-  readonly #units = new Map<number, number>();
-  readonly #columns = new Map<number, Column>();
-
-  get units(): number {
-    return this.#units.size;
-  }
-
-  get hasWeights(): boolean {
-    return [...this.#columns.values()].some(({ role }) => role !== undefined);
-  }
-
-  add(axis: Axis, set: number, position: number, role: Role | undefined): void {
-    let unit = this.#units.get(set);
-    if (unit === undefined) {
-      unit = this.#units.size;
-      this.#units.set(set, unit);
-    }
-    let column = this.#columns.get(axis.id);
-    if (!column) {
-      column = { axis, role, positions: [] };
-      this.#columns.set(axis.id, column);
-    }
-    const list = column.positions[unit];
-    if (list) list.push(position);
-    else column.positions[unit] = [position];
-  }
-
-  group(id: number, inexact: ReadonlySet<number>, headSets: ReadonlySet<number>): Group {
-    const members = [...this.#columns.values()].map(
-      ({ axis, role, positions }): Member => ({
-        value: axis.value,
-        axis: axis.axis,
-        size: axis.size,
-        role,
-        positions,
-      }),
-    );
-    const weights = members.filter(({ role }) => role !== undefined);
-    const layers = layersOf(weights, ['makes', 'sums']);
-    const makers = layersOf(weights, ['makes']);
-    const sets = [...this.#units.keys()];
-    const exact = !sets.some((set) => inexact.has(set));
-    const isHead = sets.some((set) => headSets.has(set));
-    return {
-      id,
-      name: nameOf(weights, [...makers, ...layers]),
-      kind: isHead ? 'head' : kindOf(layers, exact),
-      units: this.units,
-      weights,
-      values: members.filter(({ role }) => role === undefined),
-      layers,
-      makers,
-      exact,
-    };
-  }
-}
-
-function layersOf(weights: readonly Member[], roles: readonly Role[]): Node[] {
-  const found = new Set<Node>();
-  for (const { role, value } of weights) {
-    if (role && roles.includes(role)) for (const node of readersOf(value)) found.add(node);
-  }
-  return [...found];
-}
-
-/** The nodes that calculate with a weight, behind those that only make constants of constants. */
-export function readersOf(value: Value): Node[] {
-  return value.uses.flatMap(({ node }) =>
-    isFixed(node) ? node.outputs.flatMap((output) => readersOf(output)) : [node],
-  );
-}
-
-function isFixed(node: Node): boolean {
-  return node.inputs.every((value) => {
-    if (!value || value.data || constantData(value)) return true;
-    return (
-      value.producer !== undefined && value.producer.inputs.length > 0 && isFixed(value.producer)
-    );
-  });
-}
-
-function nameOf(weights: readonly Member[], [first]: readonly Node[]): string {
-  return first ? layerName(first) : (weights[0]?.value.name ?? '');
-}
-
-function kindOf(layers: readonly Node[], exact: boolean): Kind {
-  const convolutions = layers.filter((node) => node.op.includes('Conv')).length;
-  if (convolutions * 2 > layers.length) return 'channel';
-  const isEmbedded = layers.some((node) => node.op === 'Gather');
-  return !exact || isEmbedded ? 'hidden' : 'neuron';
 }

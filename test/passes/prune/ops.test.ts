@@ -9,11 +9,21 @@ import { findGroups } from '../../../src/passes/prune/group.ts';
 import { Sketch } from '../../helpers/rewriting.ts';
 import { differ, expectExact, run } from './exactness.ts';
 import { chooseRandomly } from './masked.ts';
-import { COMPUTE_CASES, type OpCase } from './op-cases.ts';
+import { ELEMENTWISE_CASES, type OpCase } from './op-cases.ts';
 import { LAYER_CASES } from './op-cases-layers.ts';
 import { MOVING_CASES } from './op-cases-moving.ts';
+import { NORM_CASES } from './op-cases-norms.ts';
+import { PRODUCT_CASES } from './op-cases-products.ts';
+import { QUANTIZED_CASES } from './op-cases-quantized.ts';
 
-const CASES = [...COMPUTE_CASES, ...MOVING_CASES, ...LAYER_CASES];
+const CASES = [
+  ...ELEMENTWISE_CASES,
+  ...PRODUCT_CASES,
+  ...MOVING_CASES,
+  ...NORM_CASES,
+  ...LAYER_CASES,
+  ...QUANTIZED_CASES,
+];
 
 /** Without a kernel on this machine, or relatives of those shown whose links are the same function. */
 const UNSEEN = new Set([
