@@ -15,7 +15,7 @@ import type { Feeds } from '../../src/tensor/feeds.ts';
 import { parseModel } from './parse.ts';
 import { randomFeeds } from './rewriting.ts';
 
-export const runHere = createRunner({ ...COMPARABLE, optimization: 'disabled' });
+export const runHere = createRunner({ ...COMPARABLE, optimization: 'disabled', threads: 1 });
 
 export interface Halving extends Partial<HalfOptions> {
   readonly feeds?: Feeds;
@@ -52,13 +52,13 @@ export function contextFor(
   };
 }
 
-/** Throws where the result is broken or does not run. */
-export async function halve(source: string | Model, options: Halving = {}): Promise<Halved> {
-  const original = typeof source === 'string' ? parseModel(source) : source;
-  inferTypes(original);
-  const model = original.clone();
-  const decisions: Halved['decisions'] extends ReadonlyMap<infer K, infer V> ? Map<K, V> : never =
-    new Map();
+type Planned = Pick<Halved, 'model' | 'ops' | 'decisions'>;
+
+/** Takes a copy of the model to half, and throws where the result is broken; runs nothing. */
+export async function planOnly(source: string | Model, options: Halving = {}): Promise<Planned> {
+  const model = typeof source === 'string' ? parseModel(source) : source.clone();
+  inferTypes(model);
+  const decisions = new Map<string, { precision: Precision; reason: string | undefined }>();
   const context = contextFor(options, (node, precision, reason) => {
     decisions.set(layerName(node), { precision, reason });
   });
@@ -66,15 +66,23 @@ export async function halve(source: string | Model, options: Halving = {}): Prom
   await quantizeHalf(model, { ...options, type, keepIo }, context);
   const problems = [...checkModel(model), ...inferTypes(model)];
   if (problems.length > 0) throw new Error(JSON.stringify(problems));
-  const read = decodeModel(await encodeModel(model));
-  const feeds = options.feeds ?? randomFeeds(original, options.sizes);
-  await runHere(read, feedsFor(read, feeds));
-  const simulated = await runHere(simulateHalf(read), feedsFor(read, feeds));
-  const error = distance(await runHere(original, feeds), simulated);
   const ops = [...graphsOf(model.graph)].flatMap((graph) =>
     [...graph.nodes].map((node) => `${node.op} ${node.output.dtype}`),
   );
-  return { model, ops, decisions, error, results: simulated };
+  return { model, ops, decisions };
+}
+
+/** The same, and runs it; throws where it does not run. */
+export async function halve(source: string | Model, options: Halving = {}): Promise<Halved> {
+  const original = typeof source === 'string' ? parseModel(source) : source;
+  inferTypes(original);
+  const { model, ops, decisions } = await planOnly(original, options);
+  const read = decodeModel(await encodeModel(model));
+  const feeds = options.feeds ?? randomFeeds(original, options.sizes);
+  const expected = await runHere(original, feeds);
+  await runHere(read, feedsFor(read, feeds));
+  const results = await runHere(simulateHalf(read), feedsFor(read, feeds));
+  return { model, ops, decisions, error: distance(expected, results), results };
 }
 
 /** The feeds, in the types that the model takes. */

@@ -15,7 +15,7 @@ export const LIMITS = {
 } as const;
 
 /** Numbers from here on stand for infinity: they mask, and mean nothing else. */
-const ENDLESS = 1e8;
+export const ENDLESS = 1e8;
 
 export interface ConstantRange {
   readonly size: number;
@@ -73,12 +73,15 @@ function countSmall(size: number, half: Half, found: Counts): void {
   else if (Math.abs(Math.round(size / tiny) * tiny - size) > size / 100) found.coarse += 1;
 }
 
-/** A float32 tensor in half, its finite numbers kept within `limit`. */
-export function halved(data: Tensor, half: Half, limit?: number): Tensor {
+/**
+ * A float32 tensor in half. Finite numbers stay finite: those beyond half that get here are bounds and
+ * masks, as large as they can be.
+ */
+export function halved(data: Tensor, half: Half): Tensor {
   const convert = (bytes: Uint8Array): Uint8Array => {
     const singles = viewOf('float32', bytes) as Float32Array;
-    const kept = limit === undefined ? singles : clamped(singles, limit);
-    const bits = half === 'float16' ? floatsToHalves(kept) : floatsToBfloat16s(kept);
+    const bits = half === 'float16' ? floatsToHalves(singles) : floatsToBfloat16s(singles);
+    keepFinite(bits, singles, half);
     return new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength);
   };
   // Small ones at once: reductions of sizes and the like are looked at by passes to come.
@@ -93,8 +96,14 @@ export function halved(data: Tensor, half: Half, limit?: number): Tensor {
 
 const EAGER_BYTES = 1 << 16;
 
-function clamped(values: Float32Array, limit: number): Float32Array {
-  return values.map((x) => (Number.isFinite(x) ? Math.max(-limit, Math.min(limit, x)) : x));
+/** Takes back infinities that rounding made. */
+function keepFinite(bits: Uint16Array, singles: Float32Array, half: Half): void {
+  const infinity = half === 'float16' ? 0x7c00 : 0x7f80;
+  for (let i = 0; i < bits.length; i++) {
+    const magnitude = (bits[i] as number) & 0x7fff;
+    if (magnitude === infinity && Number.isFinite(singles[i] as number))
+      bits[i] = (bits[i] as number) - 1;
+  }
 }
 
 /** Where each constant lives: an initializer in its graph, a Constant in that of its node. */

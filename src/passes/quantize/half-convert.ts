@@ -18,14 +18,9 @@ import { halved, singleData } from './half-constants.ts';
 import { isSingle } from './half-ops.ts';
 import type { HalfPlan } from './half-plan.ts';
 
-export interface ConvertOptions {
-  /** The magnitude that numbers of a constant are kept within; undefined: they are as they are. */
-  limitOf(value: Value): number | undefined;
-}
-
 /** Edits the plan's model. */
-export function convertToHalf(plan: HalfPlan, options: ConvertOptions): void {
-  new Conversion(plan, options).apply();
+export function convertToHalf(plan: HalfPlan): void {
+  new Conversion(plan).apply();
 }
 
 interface Border {
@@ -43,12 +38,10 @@ const CAST_IR = 7;
 class Conversion {
   readonly #plan: HalfPlan;
   readonly #model: Model;
-  readonly #options: ConvertOptions;
 
-  constructor(plan: HalfPlan, options: ConvertOptions) {
+  constructor(plan: HalfPlan) {
     this.#plan = plan;
     this.#model = plan.model;
-    this.#options = options;
   }
 
   apply(): void {
@@ -97,7 +90,7 @@ class Conversion {
     const output = this.#plan.outputWants(value);
     const isOutputHalf = output === true;
     if (readers.length === 0 && !isOutputHalf) return;
-    const half = halved(data, this.#plan.half, this.#options.limitOf(value));
+    const half = halved(data, this.#plan.half);
     const isWhole = readers.length === value.uses.length && output !== false;
     if (isWhole && graph.initializers.has(value)) {
       graph.setData(value, half);
@@ -128,15 +121,14 @@ class Conversion {
     }
     if (node.op === 'ConstantOfShape') {
       const value = node.tensor('value') ?? Tensor.of('float32', [1], [0]);
-      const limit = this.#options.limitOf(node.output);
-      node.setAttr('value', attr.tensor(halved(value, half, limit)));
+      node.setAttr('value', attr.tensor(halved(value, half)));
     }
   }
 
   #retype(value: Value, graph: Graph): void {
     const { data } = value;
     if (data && graph.initializers.has(value)) {
-      graph.setData(value, halved(data, this.#plan.half, this.#options.limitOf(value)));
+      graph.setData(value, halved(data, this.#plan.half));
     } else value.type = tensorType(this.#plan.half, value.shape);
   }
 

@@ -12,14 +12,16 @@ import { distance, floatsOf, sketchAll } from './half-sketch.ts';
 
 /**
  * Keeps nodes float32 that make or read what is beyond `dataMax`, or all of which is below the normal
- * numbers of half. Nodes of the main graph only: others cannot be observed.
+ * numbers of half; `model` is the float one, without masks. Nodes of the main graph only: others
+ * cannot be observed.
  */
 export async function keepByRange(
   plan: HalfPlan,
+  model: Model,
   calibration: Calibration,
   dataMax: number,
 ): Promise<void> {
-  const extents = await observeExtents(plan, calibration);
+  const extents = await observeExtents(plan, model, calibration);
   const { normal } = LIMITS[plan.half];
   for (const [value, max] of extents) {
     const isSmall = max > 0 && max < normal;
@@ -38,6 +40,7 @@ export async function keepByRange(
 /** The largest finite magnitude of each value that half nodes make or read. */
 async function observeExtents(
   plan: HalfPlan,
+  model: Model,
   calibration: Calibration,
 ): Promise<Map<Value, number>> {
   const values = new Map<string, Value>();
@@ -49,7 +52,7 @@ async function observeExtents(
   }
   const extents = new Map<Value, number>();
   if (values.size === 0) return extents;
-  await calibration.observe(plan.model, [...values.keys()], (name, tensor) => {
+  await calibration.observe(model, [...values.keys()], (name, tensor) => {
     const value = values.get(name);
     if (value) extents.set(value, Math.max(extents.get(value) ?? 0, largest(tensor)));
   });

@@ -64,22 +64,8 @@ function isWeight(dequantize: Node, plan: HalfPlan): boolean {
   return dequantize.inputs.every((value) => !value || plan.constants.has(value));
 }
 
-const CLAMPED = new Set(['Clip', 'Max', 'Min', 'Pad']);
-const MASKING = new Set(['Add', 'Sub', 'Mul', 'Where', ...CLAMPED]);
-
-/** Room for another mask and for what is masked, before the sum is minus infinity. */
-const MASK = 30000;
-
-/**
- * The magnitude to keep a constant within, where it holds masks as large as float32 goes. Added to
- * something, the largest half would become infinite, and a row that is masked all over NaN.
- */
-export function maskLimit(value: Value, range: ConstantRange, plan: HalfPlan): number | undefined {
-  if (!isMask(range)) return undefined;
-  const { max } = LIMITS[plan.half];
-  const isClamp = value.uses.every(({ node }) => CLAMPED.has(node.op));
-  return isClamp || plan.half === 'bfloat16' ? max : MASK;
-}
+/** What can be done with a mask in half; moves include bounds (Clip, Max, Min). */
+const MASKING = new Set(['Add', 'Sub', 'Mul', 'Where']);
 
 /** Keeps readers of constants float32 that half cannot hold, and says why. */
 export function keepByConstants(plan: HalfPlan, ranges: ReadonlyMap<Value, ConstantRange>): void {
@@ -89,7 +75,7 @@ export function keepByConstants(plan: HalfPlan, ranges: ReadonlyMap<Value, Const
       if (!plan.able.get(node)?.inputs(index)) continue;
       if (reason) plan.keepFloat(node, reason);
       else if (isMask(range) && !MASKING.has(node.op) && !isMove(node)) {
-        plan.keepFloat(node, `a constant of it is beyond ${plan.half}`);
+        plan.keepFloat(node, beyond(range, plan));
       } else if (range.over > 0 && !isMask(range)) {
         plan.keepFloat(node, beyond(range, plan));
         keepFollowers(plan, node);

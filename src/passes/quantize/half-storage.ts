@@ -64,14 +64,14 @@ function whyKept(range: ConstantRange, half: Half): string | undefined {
 
 /** Edits the graphs that the weights stand in. */
 export function storeInHalf(model: Model, half: Half, weights: readonly StoredWeight[]): void {
-  for (const { value, graph, reason, range } of weights) {
+  for (const { value, graph, reason } of weights) {
     const { data } = value;
     const [first] = graph.nodes;
     if (reason !== undefined || !data || !first) continue;
     const wide = new Value(graph.fresh(`${value.name}_float32`));
     wide.type = tensorType('float32', data.shape);
     for (const { node, index } of [...value.uses]) node.setInput(index, wide);
-    graph.setData(value, halved(data, half, isMask(range) ? LIMITS[half].max : undefined));
+    graph.setData(value, halved(data, half));
     const isOld = model.opset < 6;
     const to = isOld ? attr.string('FLOAT') : attr.int(dtypeCode('float32'));
     const node = new Node({

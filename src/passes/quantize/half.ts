@@ -1,17 +1,19 @@
 // Half precision (float16, bfloat16): nodes that may compute in half do, the rest is float32 islands
 // with Casts at their borders, each with its reason.
 
-import type { Model, Node, Value } from '../../graph/index.ts';
+import { graphsOf, type Model, type Node, type Value } from '../../graph/index.ts';
 import { inferTypes } from '../../ops/index.ts';
+import type { Target } from '../../targets/target.ts';
 import { upgradeOpset } from '../upgrade/index.ts';
 import type { QuantizeContext } from './context.ts';
 import { type ConstantRange, LIMITS, measureConstant, singleData } from './half-constants.ts';
 import { convertToHalf } from './half-convert.ts';
 import { keepExact, keepStatistics } from './half-flow.ts';
 import { keepByError, keepByRange, planFor } from './half-guard.ts';
+import { findMasks, MASK, setMasks, withoutMasks } from './half-masks.ts';
 import { type Half, isMove, isSingle } from './half-ops.ts';
 import { HalfPlan, singlesAt } from './half-plan.ts';
-import { keepByConstants, keepByOperator, maskLimit } from './half-rules.ts';
+import { keepByConstants, keepByOperator } from './half-rules.ts';
 import { simulateHalf } from './half-simulate.ts';
 import { storableWeights, storeInHalf } from './half-storage.ts';
 
@@ -54,48 +56,30 @@ async function compute(
 ): Promise<void> {
   const plan = new HalfPlan(model, HALVES[options.type], options.keepIo);
   const ranges = await constantRanges(plan);
-  const convert = (of: HalfPlan, rangeOf: ReadonlyMap<Value, ConstantRange>) =>
-    convertToHalf(of, { limitOf: (value) => limitOf(value, of, rangeOf) });
   keepByRules(plan, ranges, options, context);
+  const masks = findMasks(plan, ranges);
+  setMasks(masks, plan.constants, MASK);
   const isForced = (node: Node) => context.wanted(node) === options.type;
   const { calibration } = context;
   if (calibration) {
-    await keepByRange(plan, calibration, options.dataMax ?? LIMITS[plan.half].max / MARGIN);
+    const dataMax = options.dataMax ?? LIMITS[plan.half].max / MARGIN;
+    await keepByRange(plan, withoutMasks(plan, masks), calibration, dataMax);
   }
   plan.mergeIslands(isForced);
   if (calibration) {
     await keepByError(plan, calibration, (current) => {
       current.mergeIslands(isForced);
       const twin = planFor(current, model.clone());
-      convert(twin, rangesFor(plan, twin, ranges));
+      convertToHalf(twin);
       return simulateHalf(twin.model);
     });
   }
-  tellAll(plan, ranges, options, context);
-  convert(plan, ranges);
+  tellAll(plan, ranges, new Set(masks), options, context);
+  convertToHalf(plan);
 }
 
 /** Other data may be larger than what was seen. */
 const MARGIN = 4;
-
-/** The ranges of the same constants in a copy. */
-function rangesFor(
-  plan: HalfPlan,
-  twin: HalfPlan,
-  ranges: ReadonlyMap<Value, ConstantRange>,
-): Map<Value, ConstantRange> {
-  const found = new Map<Value, ConstantRange>();
-  const pair = (values: readonly Value[], others: readonly Value[]) => {
-    values.forEach((value, i) => {
-      const [range, other] = [ranges.get(value), others[i]];
-      if (range && other) found.set(other, range);
-    });
-  };
-  pair([...plan.constants.keys()], [...twin.constants.keys()]);
-  const outputs = (of: HalfPlan) => [...of.able.keys()].map(({ output }) => output);
-  pair(outputs(plan), outputs(twin));
-  return found;
-}
 
 /** Cast knows bfloat16 since opset 13. The reason, where the model cannot be lifted to that. */
 function liftForBfloat16(model: Model): string | undefined {
@@ -172,26 +156,38 @@ function keepByRules(
   keepExact(plan);
 }
 
-function limitOf(
-  value: Value,
-  plan: HalfPlan,
-  ranges: ReadonlyMap<Value, ConstantRange>,
-): number | undefined {
-  const range = ranges.get(value);
-  return range && maskLimit(value, range, plan);
+/** What the user should know of half precision on a target; undefined: nothing. */
+export function halfAdvice({ type, storage }: HalfOptions, target: Target): string | undefined {
+  if (storage || target.has(`MatMul:${type}`)) return undefined;
+  const half = HALVES[type];
+  if (type === 'bf16') return `${target.name} has no ${half} kernels: only the weights are ${half}`;
+  return `${target.name} casts ${half} to float32 to compute: the model is smaller there, not faster`;
 }
 
 /** Tells what became of each node that calculates. */
 function tellAll(
   plan: HalfPlan,
   ranges: ReadonlyMap<Value, ConstantRange>,
+  masks: ReadonlySet<Value>,
   options: HalfOptions,
   context: QuantizeContext,
 ): void {
+  if (plan.chosen.size === 0) tellHalved(plan, context);
   for (const node of plan.nodes()) {
     if (isMove(node)) continue;
-    if (plan.chosen.has(node)) context.decide(node, options.type, lossOf(node, plan, ranges));
+    if (plan.chosen.has(node))
+      context.decide(node, options.type, lossOf(node, plan, ranges, masks));
     else context.decide(node, 'float', plan.reasons.get(node));
+  }
+}
+
+/** Says of a model that is half already why there is nothing to do. */
+function tellHalved({ model }: HalfPlan, context: QuantizeContext): void {
+  for (const graph of graphsOf(model.graph)) {
+    for (const node of graph.nodes) {
+      const half = node.outputs.find(({ dtype }) => dtype === 'float16' || dtype === 'bfloat16');
+      if (half && !isMove(node)) context.decide(node, 'float', `it is ${half.dtype} already`);
+    }
   }
 }
 
@@ -200,13 +196,13 @@ function lossOf(
   node: Node,
   plan: HalfPlan,
   ranges: ReadonlyMap<Value, ConstantRange>,
+  masks: ReadonlySet<Value>,
 ): string | undefined {
   const losses = new Set<string>();
   for (const value of singlesAt(node, plan.able.get(node))) {
     const range = ranges.get(value);
     if (!range) continue;
-    const limit = maskLimit(value, range, plan);
-    if (limit) losses.add(`masks are kept within ±${limit.toPrecision(5)}`);
+    if (masks.has(value)) losses.add(`masks are kept within ±${MASK}`);
     if (range.flushed > 0) losses.add(`${range.flushed} of ${range.size} weights become 0`);
     if (range.nans > 0) losses.add(`${range.nans} of ${range.size} weights are NaN`);
   }

@@ -3,7 +3,7 @@
 
 import { describe, expect, it } from '@jest/globals';
 import { Tensor } from '../../../src/tensor/tensor.ts';
-import { halve } from '../../helpers/halving.ts';
+import { halve, planOnly } from '../../helpers/halving.ts';
 
 const MLP = `
 <ir_version: 8, opset_import: ["" : 17]>
@@ -364,5 +364,122 @@ describe('subgraphs', () => {
     );
     expect(model.graph.outputs.map(({ dtype }) => dtype)).toEqual(['float32', 'float32']);
     expect(error).toBeLessThan(5e-3);
+  });
+});
+
+describe('storage', () => {
+  const stored = `
+    <ir_version: 7, opset_import: ["" : 11]>
+    g (float[2, 32] x) => (float[2, 32] y)
+    <float[32, 32] w = random, float[32] b = random>
+    {
+      [m] a = MatMul (x, w)
+      [s] y = Add (a, b)
+    }`;
+
+  it('keeps all computing float32', async () => {
+    const { ops, error, model, decisions } = await halve(stored, { storage: true });
+    expect(ops).toEqual(['Cast float32', 'MatMul float32', 'Add float32']);
+    expect([...model.graph.initializers].map((v) => `${v.name} ${v.dtype}`)).toEqual([
+      'w float16',
+      'b float32',
+    ]);
+    expect(decisions.get('m')).toEqual({
+      precision: 'fp16',
+      reason: 'stored in float16, computed in float32',
+    });
+    expect(error).toBeGreaterThan(0);
+    expect(error).toBeLessThan(1e-3);
+  });
+
+  it('is what bfloat16 is where it has no kernels, at an opset that knows it', async () => {
+    const { ops, error, model, decisions } = await halve(stored, { type: 'bf16' });
+    expect(ops).toEqual(['Cast float32', 'MatMul float32', 'Add float32']);
+    expect(model.opset).toBe(13);
+    expect(decisions.get('m')?.reason).toBe(
+      'stored in bfloat16, computed in float32: cpu has no kernels for bfloat16',
+    );
+    expect(error).toBeGreaterThan(1e-4);
+    expect(error).toBeLessThan(1e-2);
+  });
+
+  it('leaves weights that half cannot hold', async () => {
+    const weights = Array.from({ length: 256 }, (_, i) => (i === 7 ? 1e5 : 1));
+    const { ops, decisions, error } = await halve(
+      `
+      <ir_version: 8, opset_import: ["" : 17]>
+      g (float[2, 16] x) => (float[2, 16] y)
+      <float[16, 16] w = {${weights.join(', ')}}>
+      {
+        [m] y = MatMul (x, w)
+      }`,
+      { storage: true },
+    );
+    expect(ops).toEqual(['MatMul float32']);
+    expect(decisions.get('m')?.reason).toBe('a weight of 1.00e+5 is beyond float16 (65504)');
+    expect(error).toBe(0);
+  });
+});
+
+describe('models that are half in part', () => {
+  it('are left alone where nothing is float32, with the reason', async () => {
+    const { decisions, ops } = await halve(`
+      <ir_version: 8, opset_import: ["" : 17]>
+      g (float16[2, 4] x) => (float16[2, 4] y)
+      <float16[4, 4] w = random>
+      {
+        [m] y = MatMul (x, w)
+      }`);
+    expect(ops).toEqual(['MatMul float16']);
+    expect(decisions.get('m')).toEqual({ precision: 'float', reason: 'it is float16 already' });
+  });
+
+  it('take the rest to half, and lose the Casts between', async () => {
+    const { ops, error } = await halve(`
+      <ir_version: 8, opset_import: ["" : 17]>
+      g (float16[2, 4] x) => (float16[2, 4] y)
+      <float16[4, 4] w = random, float[4, 4] v = random>
+      {
+        a = MatMul (x, w)
+        b = Cast <to = 1> (a)
+        c = MatMul (b, v)
+        d = Cast <to = 10> (c)
+        y = MatMul (d, w)
+      }`);
+    expect(ops).toEqual(['MatMul float16', 'MatMul float16', 'MatMul float16']);
+    expect(error).toBeLessThan(5e-3);
+  });
+
+  it('keep quantised groups as they are', async () => {
+    const { ops } = await halve(
+      `
+      <ir_version: 8, opset_import: ["" : 17]>
+      g (float[2, 4] x) => (float[2, 4] y)
+      <float[4, 4] v = random, int8[4, 4] w = {1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6, 7},
+       float s = {0.05}, uint8 z = {128}, int8 n = {0}>
+      {
+        a = MatMul (x, v)
+        q = QuantizeLinear (a, s, z)
+        d = DequantizeLinear (q, s, z)
+        e = DequantizeLinear (w, s, n)
+        m = MatMul (d, e)
+        p = QuantizeLinear (m, s, z)
+        o = DequantizeLinear (p, s, z)
+        y = MatMul (o, v)
+      }`,
+    );
+    expect(ops.filter((op) => op.includes('float16'))).toEqual([]);
+  });
+});
+
+describe('bfloat16 where it has kernels', () => {
+  it('is taken for the operators that have one', async () => {
+    const kernels = (kernel: string) => kernel === 'MatMul:bf16' || kernel === 'Relu:bf16';
+    const { decisions, model } = await planOnly(MLP, { type: 'bf16', kernels });
+    expect(decisions.get('one')?.precision).toBe('bf16');
+    expect(decisions.get('two')?.precision).toBe('bf16');
+    expect(decisions.get('bias')?.reason).toBe('cpu has no bfloat16 kernel for it');
+    const types = [...model.graph.initializers].map(({ name, dtype }) => `${name} ${dtype}`);
+    expect(types).toEqual(['w1 bfloat16', 'b1 float32', 'w2 bfloat16']);
   });
 });
