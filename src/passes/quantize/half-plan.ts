@@ -59,7 +59,10 @@ export class HalfPlan {
     const opset = opsetsAt(this.model, node.graph ?? this.model.graph).get(node.domain) ?? 1;
     const slots = slotsOf(node, opset, this.half);
     if (!slots) {
-      this.reasons.set(node, staysFloat(node) ?? `${this.half} is no type of it at opset ${opset}`);
+      this.reasons.set(
+        node,
+        staysFloat(node) ?? `no ${this.half} form of it is known at opset ${opset}`,
+      );
     } else if (singlesAt(node, slots).length > 0) {
       this.able.set(node, slots);
       this.chosen.add(node);

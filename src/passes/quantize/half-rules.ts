@@ -47,7 +47,18 @@ function isQuantizedNeighbour(node: Node, plan: HalfPlan): boolean {
   if (node.op === 'DequantizeLinear') {
     return !isWeight(node, plan) || node.output.uses.some((use) => isInGroup(use.node, plan));
   }
-  return node.op === 'QuantizeLinear' || isInGroup(node, plan);
+  return node.op === 'QuantizeLinear' || isInGroup(node, plan) || isIntegerProduct(node);
+}
+
+/** Scales made at run time, sums of integer products, and what brings the two together. */
+function isIntegerProduct(node: Node): boolean {
+  if (node.inputs.some((value) => producer(value, 'DynamicQuantizeLinear'))) return true;
+  const sums = node.op === 'Mul' ? node.inputs.map((value) => producer(value, 'Cast')) : [node];
+  return sums.some((cast) => cast?.op === 'Cast' && isInteger(cast.input(0)?.producer));
+}
+
+function isInteger(node: Node | undefined): boolean {
+  return node !== undefined && /^(MatMul|Conv)Integer$/.test(node.op);
 }
 
 function isInGroup(node: Node, plan: HalfPlan): boolean {

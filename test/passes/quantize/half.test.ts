@@ -472,6 +472,62 @@ describe('models that are half in part', () => {
   });
 });
 
+describe('integer products', () => {
+  it('stay float32 until they have their scale', async () => {
+    const { ops, error } = await halve(
+      `
+      <ir_version: 8, opset_import: ["" : 17]>
+      g (float[2, 64] x) => (float[2, 4] y)
+      <uint8[64, 4] w = {${Array.from({ length: 256 }, (_, i) => (i * 37) % 256).join(', ')}},
+       float ws = {0.0001}, uint8 wz = {128}, float[4, 4] v = random>
+      {
+        q, s, z = DynamicQuantizeLinear (x)
+        i = MatMulInteger (q, w, z, wz)
+        f = Cast <to = 1> (i)
+        scale = Mul (s, ws)
+        m = Mul (f, scale)
+        y = MatMul (m, v)
+      }`,
+      {
+        feeds: new Map([
+          [
+            'x',
+            Tensor.of(
+              'float32',
+              [2, 64],
+              Array.from({ length: 128 }, (_, i) => 3 - (i % 7)),
+            ),
+          ],
+        ]),
+      },
+    );
+    expect(ops.filter((op) => op.includes('float16'))).toEqual(['Cast float16', 'MatMul float16']);
+    expect(error).toBeLessThan(2e-3);
+  });
+});
+
+describe('inputs with a default value', () => {
+  it('stay float32 with the other inputs, behind one Cast', async () => {
+    const text = `
+      <ir_version: 8, opset_import: ["" : 17]>
+      g (float[2, 4] x, float[4, 4] w) => (float[2, 4] y)
+      <float[4, 4] w = random>
+      {
+        a = MatMul (x, w)
+        y = MatMul (a, w)
+      }`;
+    const feeds = new Map([['x', Tensor.of('float32', [2, 4], [1, 2, 3, 4, 5, 6, 7, 8])]]);
+    const kept = await halve(text, { feeds });
+    expect(kept.model.graph.inputs.map(({ dtype }) => dtype)).toEqual(['float32', 'float32']);
+    expect(kept.ops.filter((op) => op === 'Cast float16')).toHaveLength(2);
+    expect(kept.error).toBeLessThan(2e-3);
+    const changed = await halve(text, { feeds, keepIo: false });
+    expect(changed.model.graph.inputs.map(({ dtype }) => dtype)).toEqual(['float16', 'float16']);
+    expect(changed.model.graph.inputs[1]?.data?.dtype).toBe('float16');
+    expect(changed.error).toBeLessThan(2e-3);
+  });
+});
+
 describe('bfloat16 where it has kernels', () => {
   it('is taken for the operators that have one', async () => {
     const kernels = (kernel: string) => kernel === 'MatMul:bf16' || kernel === 'Relu:bf16';
