@@ -35,7 +35,10 @@ function simulateGraph(graph: Graph, widened: Set<Value>): void {
   for (const value of [...graph.inputs, ...graph.initializers]) {
     if (halfOf(value) && value.producer === undefined) widen(value, graph, first, widened);
   }
-  const isRaw = nodes.map((node) => node.subgraphs().length === 0 && node.inputs.some(wasHalf));
+  // A Cast rounds by itself; everything else that reads halves is float32 from here on.
+  const isRaw = nodes.map(
+    (node) => node.op !== 'Cast' && node.subgraphs().length === 0 && node.inputs.some(wasHalf),
+  );
   nodes.forEach((node, i) => {
     const next = node.place.next;
     for (const value of node.outputs) {

@@ -174,9 +174,9 @@ function tellAll(
 ): void {
   if (plan.chosen.size === 0) tellHalved(plan, context);
   for (const node of plan.nodes()) {
-    if (isMove(node)) continue;
-    if (plan.chosen.has(node))
-      context.decide(node, options.type, lossOf(node, plan, ranges, masks));
+    const loss = plan.chosen.has(node) ? lossOf(node, plan, ranges, masks) : undefined;
+    if (isMove(node) && !loss) continue;
+    if (plan.chosen.has(node)) context.decide(node, options.type, loss);
     else context.decide(node, 'float', plan.reasons.get(node));
   }
 }
