@@ -79,7 +79,11 @@ export function refusal(linear: Linear, affine: Affine): string | undefined {
 }
 
 /** Applies an affine map to a linear operator in place; ask `refusal` first. */
-export function absorb(context: RewriteContext, linear: Linear, affine: Affine): void {
+export function absorb(
+  context: Pick<RewriteContext, 'graph'>,
+  linear: Linear,
+  affine: Affine,
+): void {
   const { node, weight, bias, channels } = linear;
   const { scale, shift } = affine;
   const data = constantData(weight);
@@ -95,7 +99,7 @@ export function absorb(context: RewriteContext, linear: Linear, affine: Affine):
 
 /** Gives an input new constant data: in place where only this node reads it, so names stay. */
 export function setConstant(
-  context: RewriteContext,
+  context: Pick<RewriteContext, 'graph'>,
   node: Node,
   index: number,
   data: Tensor,
