@@ -80,6 +80,8 @@ export abstract class BaseCommand<T extends typeof Command = typeof Command> ext
   protected args!: ArgsOf<T>;
   /** All positional words, for commands that take several models. */
   protected words!: string[];
+  /** Names of the flags that the user wrote. */
+  protected given!: ReadonlySet<string>;
   protected reporter!: Reporter;
   /** True when standard output carries the model, so that the report must not go there. */
   protected outputIsStdout = false;
@@ -89,7 +91,7 @@ export abstract class BaseCommand<T extends typeof Command = typeof Command> ext
 
   override async run(): Promise<void> {
     const started = performance.now();
-    const { flags, args, argv } = await this.parse({
+    const { flags, args, argv, metadata } = await this.parse({
       flags: this.ctor.flags,
       baseFlags: this.ctor.baseFlags,
       args: this.ctor.args,
@@ -98,6 +100,13 @@ export abstract class BaseCommand<T extends typeof Command = typeof Command> ext
     this.flags = flags as FlagsOf<T>;
     this.args = args as ArgsOf<T>;
     this.words = argv as string[];
+    const written = ([, { setFromDefault }]: [string, { setFromDefault?: boolean }]) =>
+      setFromDefault !== true;
+    this.given = new Set(
+      Object.entries(metadata.flags)
+        .filter(written)
+        .map(([name]) => name),
+    );
     this.reporter = new Reporter({
       quiet: flags['quiet'] as boolean,
       verbose: flags['verbose'] as boolean,

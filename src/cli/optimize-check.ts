@@ -1,20 +1,16 @@
 // What passes are held to: the outputs of the original on a few samples, where it can be run.
 
-import { freemem } from 'node:os';
 import { inputSpecs } from '../data/inputs.ts';
 import { openDataset } from '../data/open.ts';
 import type { DataOptions } from '../data/options.ts';
 import type { Model } from '../graph/index.ts';
-import { weightBytes } from '../inspect/summary.ts';
 import { type Check, makeCheck } from '../passes/check.ts';
 import type { Runner } from '../passes/pass.ts';
-import { formatBytes } from '../report/report.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { Feeds } from '../tensor/feeds.ts';
 import { checkSamples } from './check-samples.ts';
+import { tooBigToRun } from './runnable.ts';
 
-/** Share of the free memory that a model may take to be run: sessions copy weights. */
-const RUNNABLE_SHARE = 0.2;
 const SAMPLES = 2;
 
 interface CheckOptions extends DataOptions {
@@ -32,9 +28,9 @@ export async function prepareCheck(
 ): Promise<Check | undefined> {
   const notChecked = (reason: string) =>
     reporter.warn({ code: 'not-checked', message: `the passes were not checked: ${reason}` });
-  const bytes = weightBytes(model);
-  if (bytes > freemem() * RUNNABLE_SHARE) {
-    notChecked(`running ${formatBytes(bytes)} of weights does not fit into the free memory`);
+  const tooBig = tooBigToRun(model);
+  if (tooBig) {
+    notChecked(tooBig);
     return undefined;
   }
   try {

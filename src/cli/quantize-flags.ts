@@ -129,6 +129,18 @@ export const quantizeFlags = {
     allowNo: true,
     ...limits,
   }),
+  bench: Flags.boolean({
+    summary: 'time the result beside the original',
+    allowNo: true,
+    default: true,
+    ...limits,
+  }),
+  optimize: Flags.boolean({
+    summary: 'fold and fuse first, as "xform optimize" does',
+    allowNo: true,
+    default: true,
+    ...limits,
+  }),
   recipe: Flags.string({ summary: 'replay a recipe', helpValue: 'FILE', ...limits }),
   'save-recipe': Flags.string({
     summary: 'write the settings and the choice of layers',
@@ -192,12 +204,4 @@ function parseBlock(text: string): Settings['block'] {
   if (text === 'channel') return 'channel';
   if (BLOCKS.includes(Number(text))) return Number(text);
   throw badFlagValue('block', text, `${BLOCKS.join(', ')} or channel`);
-}
-
-/** `0.01` or `1%`. */
-export function parseDrop(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const value = text.endsWith('%') ? Number(text.slice(0, -1)) / 100 : Number(text);
-  if (text.trim() !== '' && value >= 0 && value <= 1) return value;
-  throw badFlagValue('max-drop', text, 'a fraction from 0 to 1, as in 0.01 or 1%');
 }

@@ -48,3 +48,22 @@ export function limitOutOfReach(kind: 'bytes' | 'ms', found: number, limit: numb
     hint: 'Ask for less, or let "xform prune" make the model smaller first.',
   });
 }
+
+/** A limit on quality, size or time where the model cannot be run. */
+export function cannotMeasureLimit(reason: string): XformError {
+  return new XformError({
+    kind: 'limit',
+    code: 'limit-not-measured',
+    message: `the limit cannot be kept, because nothing can be measured: ${reason}`,
+    hint: 'Leave the limit out to quantise without measuring.',
+  });
+}
+
+export function mixedNeedsLimit(): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'mixed-needs-limit',
+    message: 'mode mixed was given no limit to choose by',
+    hint: 'Give --max-drop 0.01, --max-size 0.3 or --max-latency 0.5.',
+  });
+}

@@ -36,29 +36,6 @@ export interface OpSpec {
   axes?(l: Links): void;
   /** Sets what says sizes anew after axes have been cut. */
   resize?(r: ResizeContext): void;
-  /** How it takes part in static quantisation. Absent: it stays float. */
-  readonly quantize?: QuantizeRole;
-}
-
-/**
- * What static quantisation does with the inputs and outputs of an operator.
- * `compute`: has an integer kernel; inputs and outputs have ranges of their own.
- * `move`: only moves or selects elements: inputs and outputs share one scale.
- */
-export interface QuantizeRole {
-  readonly kind: 'compute' | 'move';
-  /**
-   * What each input is; the last word holds for the rest. `operand`: a weight where it is constant,
-   * an activation where not. `bias`: int32 with the product of the scales of inputs 0 and 1.
-   * `other`: stays as it is (indices, sizes).
-   */
-  readonly inputs: readonly ('activation' | 'operand' | 'bias' | 'other')[];
-  /** Axis of output channels in weight input `index`; undefined: one scale for all. */
-  channels?(node: Node, index: number): number | undefined;
-  /** Range of the result by its formula, whatever the data (Sigmoid, Softmax). */
-  readonly range?: readonly [number, number];
-  /** Joins the operator before it in one kernel (Relu, Clip): nothing is rounded in between. */
-  readonly joins?: boolean;
 }
 
 const specs = new Map<string, OpSpec>();
