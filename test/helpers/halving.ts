@@ -22,6 +22,8 @@ export interface Halving extends Partial<HalfOptions> {
   readonly sizes?: Readonly<Record<string, number>>;
   readonly wanted?: QuantizeContext['wanted'];
   readonly calibration?: Calibration;
+  /** Results that are smaller than this are compared as if they were so large. */
+  readonly floor?: number;
   /** Kernels of the target. */
   readonly kernels?: (kernel: string) => boolean;
 }
@@ -82,7 +84,7 @@ export async function halve(source: string | Model, options: Halving = {}): Prom
   const expected = await runHere(original, feeds);
   await runHere(read, feedsFor(read, feeds));
   const results = await runHere(simulateHalf(read), feedsFor(read, feeds));
-  return { model, ops, decisions, error: distance(expected, results), results };
+  return { model, ops, decisions, error: distance(expected, results, options), results };
 }
 
 /** The feeds, in the types that the model takes. */
@@ -95,13 +97,14 @@ function feedsFor(model: Model, feeds: Feeds): Feeds {
   );
 }
 
-function distance(expected: Feeds, actual: Feeds): number {
+function distance(expected: Feeds, actual: Feeds, options: Halving): number {
   let worst = 0;
   for (const [name, tensor] of expected) {
     const other = actual.get(name);
     if (!other) throw new Error(`output "${name}" is missing`);
+    if (tensor.dtype === 'string') continue;
     const [a, b] = [elementsOf(tensor), elementsOf(other)].map((all) => Array.from(all, Number));
-    let [difference, size] = [0, 0];
+    let [difference, size] = [0, (options.floor ?? 0) ** 2 * tensor.size];
     a?.forEach((x, i) => {
       const y = b?.[i] ?? Number.NaN;
       if (Object.is(x, y)) return;
