@@ -5,11 +5,12 @@ import type { Model } from '../../../graph/index.ts';
 import { inferTypes } from '../../../ops/index.ts';
 import crossLayerEqualization from './cross-layer-equalization.ts';
 import type { ImproveContext, Improvement, ImproveOptions } from './improvement.ts';
+import smoothQuant from './smooth-quant.ts';
 
 export type { ImproveContext, Improvement, ImproveOptions } from './improvement.ts';
 
 /** Order matters: those of the float model first, and biases last, when the weights are settled. */
-export const IMPROVEMENTS: readonly Improvement[] = [crossLayerEqualization];
+export const IMPROVEMENTS: readonly Improvement[] = [crossLayerEqualization, smoothQuant];
 
 /** Those of these names, in the order of the table. */
 export function improvementsNamed(names: readonly string[]): Improvement[] {
