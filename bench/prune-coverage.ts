@@ -9,6 +9,7 @@ import { coverageOf } from '../src/passes/prune/coverage.ts';
 import { findGroups, type Group } from '../src/passes/prune/group.ts';
 import { targetOf } from '../src/passes/prune/targets.ts';
 import { cutCopy } from '../src/passes/prune/translate.ts';
+import { unshare } from '../src/passes/prune/unshare.ts';
 import { COMPARABLE, createRunner } from '../src/runtime/runner.ts';
 import { compareTensors } from '../src/tensor/compare.ts';
 import type { Feeds } from '../src/tensor/feeds.ts';
@@ -59,6 +60,7 @@ async function measure(name: string, choices: string | undefined) {
   const model = isFile
     ? readModel(name)
     : architectureNamed(name).build(JSON.parse(choices ?? '{}'), 0);
+  unshare(model);
   const start = performance.now();
   const found = findGroups(model);
   const ms = performance.now() - start;

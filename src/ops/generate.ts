@@ -116,6 +116,7 @@ define(
     cost: () => 0,
     axes: filledAxes,
     resize: resizeTarget(0),
+    shapeInput: 0,
   },
   { op: 'Range', infer: (c) => [range(c)], cost: () => 0 },
   { op: 'Cast', infer: (c) => [cast(c, castTarget(c))], axes: unaryAxes },

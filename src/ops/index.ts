@@ -39,7 +39,16 @@ import './signal.ts';
 import './slicing.ts';
 import './text.ts';
 
-export { type AxisKey, type AxisLink, type AxisPort, keyAt, Links, sizeOf } from './axes/link.ts';
+export {
+  type AxisKey,
+  type AxisLink,
+  type AxisPort,
+  keyAt,
+  Links,
+  sizeOf,
+  sizeWith,
+  slotsOf,
+} from './axes/link.ts';
 export { type Kept, ResizeContext } from './axes/resize.ts';
 export { constantData, type InferContext, knownElements } from './context.ts';
 export { bindAttributes, contextOf, inferNode, inferTypes } from './infer.ts';

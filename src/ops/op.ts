@@ -34,6 +34,8 @@ export interface OpSpec {
   readonly statistics?: readonly number[];
   /** How its axes are tied, for structured pruning. An axis without a link is never cut. */
   axes?(l: Links): void;
+  /** The input that says the shape of output 0, where it may be calculated at run time. */
+  readonly shapeInput?: number;
   /** Sets what says sizes anew after axes have been cut. */
   resize?(r: ResizeContext): void;
 }

@@ -154,6 +154,7 @@ define(
     cost: () => 0,
     axes: (l) => reshapeAxes(l),
     resize: resizeTarget(1, 'shape'),
+    shapeInput: 1,
   },
   {
     op: 'Flatten',
@@ -203,6 +204,7 @@ define(
     cost: () => 0,
     axes: expandAxes,
     resize: resizeTarget(1),
+    shapeInput: 1,
   },
   {
     op: 'Tile',

@@ -4,7 +4,8 @@
 // X.1 - W.1 (summed over), W.0 - Y.1, B.0 - Y.1.
 // Idea: the dependency graph of DepGraph (Fang et al. 2023), here over positions instead of layers.
 
-import type { Dim, Value } from '../../graph/index.ts';
+import { termsOf } from '../../graph/dim.ts';
+import { type Dim, divideExactly, isUnknown, mul, sameDim, type Value } from '../../graph/index.ts';
 import type { InferContext } from '../context.ts';
 
 /** The key of position i is offset + step * (floor(i / stride) mod count), or `picks[i]`. */
@@ -48,7 +49,10 @@ export function keyAt(key: AxisKey | undefined, position: number): number | unde
   return (key.offset ?? 0) + (key.step ?? 1) * digit;
 }
 
-/** Collects the links of one node. Axes of unknown or symbolic size are passed over: never cut. */
+/**
+ * Collects the links of one node. Axes of unknown size are passed over: never cut; of [batch * 12] the
+ * 12 positions in each part of the batch can be.
+ */
 export class Links {
   readonly all: AxisLink[] = [];
   readonly c: InferContext;
@@ -70,7 +74,7 @@ export class Links {
   /** Without keys both must have the same size: an axis of 1 that is stretched is not tied. */
   join(a: AxisPort | undefined, b: AxisPort | undefined, traits: LinkTraits = {}): void {
     if (!a || !b) return;
-    if (!a.key && !b.key && sizeOf(a) !== sizeOf(b)) return;
+    if (!a.key && !b.key && !sameDim(dimOf(a), dimOf(b))) return;
     this.all.push({ a, b, ...traits });
   }
 
@@ -103,12 +107,36 @@ function port(
   const shape = value?.shape;
   if (!value || !shape) return undefined;
   const positive = axis < 0 ? axis + shape.length : axis;
-  if (typeof shape[positive] !== 'number') return undefined;
+  const dim = shape[positive];
+  // Keys count positions on the whole axis.
+  if (key ? typeof dim !== 'number' : slotsOf(dim) === undefined) return undefined;
   return { value, axis: positive, at, ...(key ? { key } : {}) };
 }
 
-/** The size of a port's axis. */
+function dimOf({ value, axis }: AxisPort): Dim {
+  return value.shape?.[axis] as Dim;
+}
+
+/**
+ * Positions of an axis that a cut can tell apart: all of them, or the 12 of [batch * 12], which lie in
+ * each part of the batch.
+ */
+export function slotsOf(dim: Dim | undefined): number | undefined {
+  if (dim === undefined || typeof dim === 'number') return dim;
+  const terms = termsOf(dim);
+  const [only] = terms;
+  const isPeriodic = !isUnknown(dim) && terms.length === 1 && only && only.coefficient > 1;
+  return isPeriodic ? only.coefficient : undefined;
+}
+
+/** The size of an axis of which so many slots are left. */
+export function sizeWith(dim: Dim, slots: number): Dim {
+  const whole = slotsOf(dim);
+  if (typeof dim === 'number' || whole === undefined) return slots;
+  return mul(divideExactly(dim, whole) ?? dim, slots);
+}
+
+/** The slots of a port's axis. */
 export function sizeOf({ value, axis }: Pick<AxisPort, 'value' | 'axis'>): number {
-  const dim: Dim | undefined = value.shape?.[axis];
-  return typeof dim === 'number' ? dim : 0;
+  return slotsOf(value.shape?.[axis]) ?? 0;
 }

@@ -1,10 +1,14 @@
 // What an operator may ask when axes around it have been cut, and how it sets numbers that say sizes:
 // attributes, or inputs that hold small constants. Types are still those from before the cut.
 
-import { attr, Builder, type Graph, type Node, type Value } from '../../graph/index.ts';
+import { attr, Builder, type Dim, type Graph, type Node, type Value } from '../../graph/index.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 import type { InferContext } from '../context.ts';
 import { constantData } from '../context.ts';
+import { sizeWith } from './link.ts';
+
+/** A number instead of an element, or the share [6, 12] of it that is left. */
+export type Override = number | readonly [number, number];
 
 /** The positions of an axis that stay; undefined where all do. */
 export type Kept = (value: Value, axis: number) => readonly number[] | undefined;
@@ -39,6 +43,13 @@ export class ResizeContext {
     return size(this.node.outputs[index], axis, this.keptOut(index, axis));
   }
 
+  /** The size after the cut, as it may be symbolic. */
+  dimOut(index: number, axis: number): Dim | undefined {
+    const dim = this.node.outputs[index]?.shape?.at(axis);
+    const left = this.keptOut(index, axis);
+    return left && dim !== undefined ? sizeWith(dim, left.length) : dim;
+  }
+
   setInts(name: string, values: readonly number[]): void {
     this.node.setAttr(name, attr.ints(values));
   }
@@ -48,7 +59,7 @@ export class ResizeContext {
   }
 
   /** Replaces some of the elements that input `index` has at run time. */
-  overrideInput(index: number, old: Value, sizes: readonly (number | undefined)[]): void {
+  overrideInput(index: number, old: Value, sizes: readonly (Override | undefined)[]): void {
     const { graph } = this.node;
     if (graph) this.node.setInput(index, overridden(graph, this.node, old, sizes));
   }
@@ -72,14 +83,22 @@ function overridden(
   graph: Graph,
   node: Node,
   old: Value,
-  sizes: readonly (number | undefined)[],
+  sizes: readonly (Override | undefined)[],
 ): Value {
   const g = new Builder(graph, node);
-  const values = sizes.map((size) => size ?? 0);
-  const keep = sizes.map((size) => (size === undefined ? 1 : 0));
-  const mask = g.constant(`${old.name}_keep`, Tensor.int64(keep));
-  const addend = g.constant(`${old.name}_cut`, Tensor.int64(values));
-  return g.op('Add', [g.op('Mul', [old, mask]), addend]);
+  const vector = (hint: string, of: (size: Override | undefined) => number) =>
+    g.constant(`${old.name}_${hint}`, Tensor.int64(sizes.map(of)));
+  const isShare = (size: Override | undefined) => typeof size === 'object';
+  let result = old;
+  if (sizes.some(isShare)) {
+    const [by, of] = [0, 1].map((i) =>
+      vector('share', (size) => (typeof size === 'object' ? (size[i] as number) : 1)),
+    );
+    result = g.op('Div', [g.op('Mul', [result, by]), of]);
+  }
+  if (!sizes.some((size) => typeof size === 'number')) return result;
+  const kept = g.op('Mul', [result, vector('keep', (size) => (typeof size === 'number' ? 0 : 1))]);
+  return g.op('Add', [kept, vector('cut', (size) => (typeof size === 'number' ? size : 0))]);
 }
 
 function dropUnused(value: Value | undefined, graph: Graph): void {
@@ -100,5 +119,5 @@ function size(
   left: readonly number[] | undefined,
 ): number | undefined {
   const dim = value?.shape?.at(axis);
-  return left?.length ?? (typeof dim === 'number' ? dim : undefined);
+  return typeof dim === 'number' ? (left?.length ?? dim) : undefined;
 }

@@ -26,8 +26,9 @@ export function splitAxes(l: Links): void {
   l.c.node.outputs.forEach((output, i) => {
     passAxes(l, { output: i, except: [axis] });
     const size = output.shape?.[axis];
+    if (typeof size !== 'number') return;
     l.join(l.in(0, axis), l.out(i, axis, { offset }));
-    offset += typeof size === 'number' ? size : Number.NaN;
+    offset += size;
   });
 }
 
@@ -67,8 +68,11 @@ function cutsOf(c: Links['c']): Cut[] | undefined {
   for (let i = 0; i < count; i++) {
     const axis = positive(axes[i] ?? i, x.length);
     const [size, length] = [x[axis], y[axis]];
-    // Symbolic axes are never cut, so what a Slice does to them does not matter.
-    if (typeof size !== 'number' || typeof length !== 'number') continue;
+    // Of symbolic axes what a Slice takes is open.
+    if (typeof size !== 'number' || typeof length !== 'number') {
+      cuts.push({ axis, start: 0, step: 0, length: -1 });
+      continue;
+    }
     const start = starts?.[i];
     if (start === undefined) return undefined;
     const step = steps[i] ?? 1;
@@ -87,6 +91,7 @@ export function sliceAxes(l: Links): void {
   if (!cuts) return;
   passAxes(l, { except: cuts.map(({ axis }) => axis) });
   for (const cut of cuts) {
+    if (cut.length < 0) continue;
     // Every second position of what is left would be another one.
     const isRun = Math.abs(cut.step) === 1;
     if (isRun) l.join(l.in(0, cut.axis), l.out(0, cut.axis, keyOf(cut)));
@@ -139,7 +144,8 @@ export function padAxes(l: Links): void {
     const isCut = before < 0 || after < 0;
     // Reflections read neighbours: only axes they leave alone can be cut.
     const isMixed = l.c.node.string('mode', 'constant') !== 'constant' && (before || after);
-    if (!isMixed && !isCut) l.join(l.in(0, axis, { offset: before }), l.out(0, axis));
+    if (before === 0 && after === 0) l.join(l.in(0, axis), l.out(0, axis));
+    else if (!isMixed && !isCut) l.join(l.in(0, axis, { offset: before }), l.out(0, axis));
   }
 }
 

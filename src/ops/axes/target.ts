@@ -1,8 +1,9 @@
 // Targets of Reshape, Expand, ConstantOfShape and Resize: shapes that an input or attribute says. What
 // is constant is written anew; of what is calculated at run time the sizes that are cut are replaced.
 
-import { type Dim, isUnknown, type Shape, sameDim, type Value } from '../../graph/index.ts';
-import type { ResizeContext } from './resize.ts';
+import { type Dim, isUnknown, type Shape, sameDim } from '../../graph/index.ts';
+import { slotsOf } from './link.ts';
+import type { Override, ResizeContext } from './resize.ts';
 
 export function resizeTarget(input: number, attribute = ''): (r: ResizeContext) => void {
   return (r) => {
@@ -12,34 +13,42 @@ export function resizeTarget(input: number, attribute = ''): (r: ResizeContext) 
     const length = given?.length ?? (typeof target?.shape?.[0] === 'number' ? target.shape[0] : 0);
     if (!shape || length === 0 || length > shape.length) return;
     const shift = shape.length - length;
-    const sizes = Array.from({ length }, (_, i): number | undefined => {
+    const sizes = Array.from({ length }, (_, i): Dim | undefined => {
       const isCut = r.keptOut(0, i + shift) !== undefined;
-      return isCut && !stretches(given?.[i], r.node.op) ? r.sizeOut(0, i + shift) : undefined;
+      return isCut && !stretches(given?.[i], r.node.op) ? r.dimOut(0, i + shift) : undefined;
     });
     const isChanged = sizes.some((size, i) => size !== undefined && size !== given?.[i]);
     if (!isChanged) return;
     if (r.node.attrs.has(attribute)) {
       r.setInts(
         attribute,
-        sizes.map((size, i) => size ?? (given?.[i] as number)),
+        sizes.map((size, i) => (size ?? given?.[i]) as number),
       );
       return;
     }
     const numbers = literals(r, sizes, given);
     if (numbers) r.setInput(input, numbers);
-    else if (target) r.overrideInput(input, target as Value, sizes);
+    else if (target) {
+      const overrides = sizes.map((size, i) => overrideOf(size, shape[i + shift] as Dim));
+      r.overrideInput(input, target, overrides);
+    }
   };
 }
 
+function overrideOf(size: Dim | undefined, before: Dim): Override | undefined {
+  if (size === undefined || typeof size === 'number') return size;
+  return [slotsOf(size) ?? 1, slotsOf(before) ?? 1];
+}
+
 /** Numbers that follow what comes in: 0 and -1 of a Reshape, 1 of an Expand. */
-function stretches(dim: Dim | undefined, op: string): boolean {
+export function stretches(dim: Dim | undefined, op: string): boolean {
   return op === 'Reshape' ? dim === 0 || dim === -1 : op === 'Expand' && dim === 1;
 }
 
 /** All of the target as numbers, where a Reshape copies an axis by 0 and one more size by -1. */
 function literals(
   r: ResizeContext,
-  sizes: readonly (number | undefined)[],
+  sizes: readonly (Dim | undefined)[],
   given: Shape | undefined,
 ): readonly number[] | undefined {
   if (!given) return undefined;
@@ -49,8 +58,9 @@ function literals(
     const size = sizes[i] ?? dim;
     if (typeof size === 'number') return size;
     const source = from[i];
-    const isCopied = copies && source !== undefined && sameDim(dim, source) && !isUnknown(dim);
-    return isCopied ? 0 : undefined;
+    const isCopied =
+      copies && sizes[i] === undefined && source !== undefined && sameDim(dim, source);
+    return isCopied && !isUnknown(dim) ? 0 : undefined;
   });
   const open = numbers.filter((size) => size === undefined || size === -1).length;
   if (open > 1 || (open === 1 && !copies)) return undefined;

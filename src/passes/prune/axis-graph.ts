@@ -9,6 +9,7 @@ import {
   contextOf,
   Links,
   lookup,
+  slotsOf,
 } from '../../ops/index.ts';
 
 /** Why an axis cannot be cut. */
@@ -21,6 +22,7 @@ export interface Axis {
   readonly id: number;
   readonly value: Value;
   readonly axis: number;
+  /** Positions that can be told apart: of [batch * 12] 12. */
   readonly size: number;
 }
 
@@ -52,8 +54,9 @@ export class AxisGraph {
 
   #add(value: Value): void {
     if (this.#ids.has(value)) return;
-    const found = value.shape?.map((size, axis): Axis | undefined => {
-      if (typeof size !== 'number') return undefined;
+    const found = value.shape?.map((dim, axis): Axis | undefined => {
+      const size = slotsOf(dim);
+      if (size === undefined) return undefined;
       const made = { id: this.axes.length, value, axis, size };
       this.axes.push(made);
       return made;

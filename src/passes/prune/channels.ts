@@ -18,6 +18,7 @@ import {
   type Reduction,
 } from './importance.ts';
 import { cutCopy } from './translate.ts';
+import { unshare } from './unshare.ts';
 
 /** What a search for an amount measures: the share of it that is to be left. */
 export interface Target {
@@ -82,13 +83,15 @@ export function takesKinds(...kinds: readonly Kind[]): (group: Group) => boolean
   return ({ kind }) => kinds.includes(kind);
 }
 
-/** The model given stays, but for types that are inferred. */
+/** Prunes a copy; groups and outcomes refer to another copy of the model as it was. */
 export async function pruneChannels(
-  model: Model,
+  given: Model,
   options: ChannelOptions,
   context: ChannelContext = {},
 ): Promise<ChannelResult> {
   checkAmounts(options);
+  const model = given.clone();
+  unshare(model);
   const { groups, frozen } = findGroups(model);
   const reasons = new Map<Group, string>();
   const candidates = groups.filter((group) => {

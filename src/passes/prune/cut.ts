@@ -7,13 +7,23 @@ import {
   graphsOf,
   type Model,
   type Node,
+  sameDim,
+  type Type,
   tensorType,
   type Value,
 } from '../../graph/index.ts';
-import { constantData, contextOf, inferTypes, lookup, ResizeContext } from '../../ops/index.ts';
+import {
+  constantData,
+  contextOf,
+  inferTypes,
+  lookup,
+  ResizeContext,
+  sizeWith,
+} from '../../ops/index.ts';
 import { selectTensor } from '../../tensor/gather.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { Group } from './group.ts';
+import { Targets } from './pin.ts';
 
 /** The units of a group that go. */
 export interface Choice {
@@ -40,16 +50,33 @@ type Cuts = Map<Value, Map<number, readonly number[]>>;
 export function cutUnits(model: Model, choices: readonly Choice[]): void {
   const before = inferTypes(model).length;
   const cuts = keptOf(choices);
+  const targets = new Targets(model);
   resizeNodes(model, cuts);
   for (const [value, axes] of cuts) {
     const data = value.data ?? constantData(value);
     if (data) setData(value, selectTensor(data, axes));
     else shrink(value, axes);
   }
-  const problems = inferTypes(model);
-  check(cuts);
+  const expected = typesOf(model);
+  let problems = inferTypes(model);
+  while (targets.pin(expected)) {
+    for (const [value, type] of expected) Object.assign(value, { type, known: undefined });
+    problems = inferTypes(model);
+  }
+  check(cuts, expected);
   const problem = problems[before];
   if (problem) throw new CutFailure(`${problem.where}: ${problem.message}`);
+}
+
+/** The types of all computed values as they should be. */
+function typesOf(model: Model): Map<Value, Type | undefined> {
+  const types = new Map<Value, Type | undefined>();
+  for (const graph of graphsOf(model.graph)) {
+    for (const node of graph.nodes) {
+      for (const value of node.outputs) if (!constantData(value)) types.set(value, value.type);
+    }
+  }
+  return types;
 }
 
 /** What stays, by value and axis. */
@@ -110,18 +137,23 @@ function setData(value: Value, data: Tensor): void {
 }
 
 function shrink(value: Value, axes: ReadonlyMap<number, readonly number[]>): void {
-  const shape = value.shape?.map((dim, axis) => axes.get(axis)?.length ?? dim);
+  const shape = value.shape?.map((dim, axis) => {
+    const kept = axes.get(axis);
+    return kept ? sizeWith(dim, kept.length) : dim;
+  });
   value.type = tensorType(value.dtype, shape);
   value.known = undefined;
 }
 
-function check(cuts: Cuts): void {
+function check(cuts: Cuts, expected: ReadonlyMap<Value, Type | undefined>): void {
   for (const [value, axes] of cuts) {
-    for (const [axis, kept] of axes) {
-      const found = value.shape?.[axis];
-      if (found === kept.length) continue;
+    const type = expected.get(value);
+    const shape = type?.kind === 'tensor' ? type.shape : undefined;
+    for (const axis of axes.keys()) {
+      const [found, wanted] = [value.shape?.[axis], shape?.[axis]];
+      if (wanted === undefined || (found !== undefined && sameDim(found, wanted))) continue;
       throw new CutFailure(
-        `"${value.name}" should have ${kept.length} positions along axis ${axis}, but has ${found}`,
+        `"${value.name}" should have ${wanted} positions along axis ${axis}, but has ${found}`,
         value,
       );
     }

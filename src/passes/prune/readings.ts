@@ -1,6 +1,6 @@
 // Which reading of a folded axis is followed. [B, S, 768] -> [B, S, 12, 64]: the hidden axis is cut by
 // heads or by positions in each head, not by both. Chosen: the factor that can be cut, first one that
-// is followed elsewhere already, then heads, then the largest.
+// is followed elsewhere already, then heads, then one that no Expand makes, then the largest.
 
 import type { AxisLink, AxisPort } from '../../ops/index.ts';
 import { sizeOf } from '../../ops/index.ts';
@@ -27,6 +27,8 @@ class Rating {
   readonly #classes: Union;
   readonly #held: ReadonlySet<number>;
   readonly #heads: ReadonlySet<number>;
+  /** Stretched out of nothing: an axis that an Expand makes. */
+  readonly #made: ReadonlySet<number>;
   readonly #followed = new Set<number>();
 
   constructor(graph: AxisGraph) {
@@ -38,6 +40,8 @@ class Rating {
     }
     const held = [...graph.holds(() => true).keys()];
     this.#held = new Set(held.map((id) => this.#classes.find(id)));
+    const made = all.filter(({ a, b }) => a === b && a.at < 0);
+    this.#made = new Set(made.map(({ a }) => this.#classOf(a)));
     this.#heads = new Set(all.filter(({ heads }) => heads).map(({ a }) => this.#classOf(a)));
   }
 
@@ -48,7 +52,8 @@ class Rating {
   #rate({ other }: Reading): number {
     const id = this.#classOf(other);
     const [isOpen, isFollowed] = [!this.#held.has(id), this.#followed.has(id)];
-    return (isOpen ? 4 : 0) + (isFollowed ? 2 : 0) + (this.#heads.has(id) ? 1 : 0);
+    const [isHead, isGiven] = [this.#heads.has(id), !this.#made.has(id)];
+    return (isOpen ? 8 : 0) + (isFollowed ? 4 : 0) + (isHead ? 2 : 0) + (isGiven ? 1 : 0);
   }
 
   best(readings: readonly Reading[]): Reading | undefined {

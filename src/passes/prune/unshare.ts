@@ -1,0 +1,41 @@
+// Exporters and optimisers store equal constants once: the zero biases of two layers become one vector,
+// which would tie the channels of both. Each reader gets its own again. Larger weights that are shared
+// are meant to be (tied embeddings), and stay.
+
+import { type Graph, graphsOf, type Model, type Value } from '../../graph/index.ts';
+import { constantData } from '../../ops/index.ts';
+
+/** Gives each reader of a vector its own copy; the data is shared still. True where there was one. */
+export function unshare(model: Model): boolean {
+  let changed = false;
+  for (const graph of graphsOf(model.graph)) {
+    const constants = [...graph.nodes]
+      .filter(({ op, domain }) => op === 'Constant' && domain === '')
+      .map(({ output }) => output);
+    for (const value of [...graph.initializers, ...constants]) {
+      if (isVector(value)) changed = splitUses(graph, value) || changed;
+    }
+  }
+  return changed;
+}
+
+/** Numbers along one axis: [C], [C, 1, 1] …; what is a default of an input stays. */
+function isVector(value: Value): boolean {
+  const data = value.uses.length > 1 ? constantData(value) : undefined;
+  return (
+    data?.dtype.startsWith('int64') === false && data.shape.filter((dim) => dim > 1).length === 1
+  );
+}
+
+function splitUses(graph: Graph, value: Value): boolean {
+  const data = value.data ?? constantData(value);
+  if (!data) return false;
+  let changed = false;
+  const [first, ...others] = value.uses;
+  for (const { node, index } of others) {
+    if (node === first?.node) continue;
+    node.setInput(index, graph.addInitializer(value.name, data));
+    changed = true;
+  }
+  return changed;
+}
