@@ -1,8 +1,9 @@
 // Half-quadratic quantisation (Badri & Shaji 2023): scale and zero point of a block that make
-// |w - s (q - z)|_p small, p < 1, by turns: q by rounding, e by shrinking what is left, then s and z in
-// closed form from w - s e. Here errors are counted in steps, zero points are whole numbers, as the
-// fast kernels want them, and of all turns the one with the least squared error counts, so that no
-// block comes out worse than by rounding to nearest.
+// |w - s (q - z)|_p small, p < 1, by turns: q by rounding, e by shrinking what is left, then z and s in
+// closed form from t = w - s e. Here errors are counted in steps, zero points are whole numbers, as the
+// fast kernels want them, and s is the one with <w, s (q - z)> = <w, w>: that of least squares would
+// make all weights a little smaller, which adds up over a sum. Of all turns the one with the least
+// squared error counts, so that no block comes out worse than by rounding to nearest.
 
 import {
   type BlockScheme,
@@ -90,7 +91,7 @@ class BlockSearch {
     let { scale, zeroPoint } = this;
     let best = Number.POSITIVE_INFINITY;
     let idle = 0;
-    const sums = { error: 0, q: 0, qq: 0, t: 0, qt: 0 };
+    const sums = { error: 0, q: 0, qq: 0, t: 0, qt: 0, w: 0, ww: 0, qw: 0 };
     for (let turn = 0, shrink = 1 / BETA; turn < TURNS; turn++, shrink /= KAPPA) {
       this.#addUp(values, start, end, scale, zeroPoint, shrink, sums);
       if (sums.error < best * (1 - 1e-6)) {
@@ -99,15 +100,17 @@ class BlockSearch {
         this.scale = scale;
         this.zeroPoint = zeroPoint;
       } else if (++idle > PATIENCE) return;
-      const next = this.#solve(sums, end - start, scale, zeroPoint);
-      if (next.scale === 0 || !Number.isFinite(next.scale)) return;
-      if (next.scale === scale && next.zeroPoint === zeroPoint) return;
-      scale = next.scale;
-      zeroPoint = next.zeroPoint;
+      const zero = this.#symmetric ? zeroPoint : this.#zeroPointFor(sums, end - start, scale);
+      const product = sums.qw - zero * sums.w;
+      const next = product === 0 ? 0 : this.#round(sums.ww / product);
+      if (next === 0 || !Number.isFinite(next)) return;
+      if (next === scale && zero === zeroPoint) return;
+      scale = next;
+      zeroPoint = zero;
     }
   }
 
-  /** The squared error with these parameters, and the sums of the regression of t = w - s e on q. */
+  /** The squared error with these parameters, and the sums that the next ones follow from. */
   #addUp(
     values: Float32Array,
     start: number,
@@ -119,9 +122,10 @@ class BlockSearch {
   ): void {
     const top = this.#top;
     const inverse = 1 / scale;
-    let [error, sumQ, sumQQ, sumT, sumQT] = [0, 0, 0, 0, 0];
+    let [error, sumQ, sumQQ, sumT, sumQT, sumW, sumWW, sumQW] = [0, 0, 0, 0, 0, 0, 0, 0];
     for (let i = start; i < end; i++) {
-      const x = (values[i] as number) * inverse + zeroPoint;
+      const w = values[i] as number;
+      const x = w * inverse + zeroPoint;
       let q = Math.floor(x + 0.5);
       if (q < 0) q = 0;
       else if (q > top) q = top;
@@ -135,6 +139,9 @@ class BlockSearch {
       sumQQ += q * q;
       sumT += t;
       sumQT += q * t;
+      sumW += w;
+      sumWW += w * w;
+      sumQW += q * w;
     }
     sums.error = error * scale * scale;
     sums.q = sumQ;
@@ -142,20 +149,17 @@ class BlockSearch {
     // t was counted in steps from the zero point.
     sums.t = (sumT - zeroPoint * (end - start)) * scale;
     sums.qt = (sumQT - zeroPoint * sumQ) * scale;
+    sums.w = sumW;
+    sums.ww = sumWW;
+    sums.qw = sumQW;
   }
 
-  /** Least squares of t = s (q - z): both, then s again for a whole z. */
-  #solve({ q, qq, t, qt }: Sums, count: number, scale: number, zeroPoint: number) {
-    let zero = zeroPoint;
-    if (!this.#symmetric) {
-      const spread = qq - (q * q) / count;
-      const slope = spread > 0 ? (qt - (q * t) / count) / spread : scale;
-      if (slope > 0) zero = Math.floor((q - t / slope) / count + 0.5);
-      zero = Math.min(this.#top, Math.max(0, zero));
-    }
-    const squares = qq - 2 * zero * q + zero * zero * count;
-    const product = qt - zero * t;
-    return { scale: squares > 0 ? this.#round(product / squares) : 0, zeroPoint: zero };
+  /** Least squares of t = s (q - z), rounded. */
+  #zeroPointFor({ q, qq, t, qt }: Sums, count: number, scale: number): number {
+    const spread = qq - (q * q) / count;
+    const slope = spread > 0 ? (qt - (q * t) / count) / spread : scale;
+    const zero = slope > 0 ? Math.floor((q - t / slope) / count + 0.5) : this.zeroPoint;
+    return Math.min(this.#top, Math.max(0, zero));
   }
 }
 
@@ -165,4 +169,7 @@ interface Sums {
   qq: number;
   t: number;
   qt: number;
+  w: number;
+  ww: number;
+  qw: number;
 }

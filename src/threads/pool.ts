@@ -70,8 +70,15 @@ export function poolSize(): number {
   return Math.min(MAX_THREADS, availableParallelism());
 }
 
+/** A new thread only where all others are busy: one that is never used keeps the program alive. */
 function idlest(): Thread {
-  while (threads.length < poolSize()) threads.push(new Thread());
+  const first = threads.find((thread) => thread.pending.size === 0);
+  if (first) return first;
+  if (threads.length < poolSize()) {
+    const thread = new Thread();
+    threads.push(thread);
+    return thread;
+  }
   return threads.reduce((a, b) => (b.pending.size < a.pending.size ? b : a));
 }
 

@@ -5,6 +5,7 @@
 import { weightNotFinite } from '../../errors/model.ts';
 import { algorithmNeedsData } from '../../errors/usage.ts';
 import type { Model } from '../../graph/index.ts';
+import { scaleByActivation } from './awq.ts';
 import type { QuantizeContext } from './context.ts';
 import { eachFeedback, feedsOf, type Share } from './gptq.ts';
 import type { Choice, WeightsOptions } from './weights-plan.ts';
@@ -27,9 +28,12 @@ export async function roundShares(
   const rounded = new Map<Share, Rounded>();
   const isPlain = algorithm === 'rtn' || algorithm === 'hqq';
   const fed = isPlain ? [] : shares.filter((share) => typeof feedsOf(model, share) !== 'string');
-  if (algorithm === 'gptq') {
-    const { calibration } = context;
-    if (!calibration) throw algorithmNeedsData(algorithm);
+  const { calibration } = context;
+  if (!isPlain && !calibration) throw algorithmNeedsData(algorithm);
+  let factors = new Map<Share, Float64Array>();
+  if (algorithm === 'awq' && calibration) {
+    factors = await scaleByActivation(model, fed, calibration, context);
+  } else if (algorithm === 'gptq' && calibration) {
     await eachFeedback(model, fed, calibration, context, async (share, feedback) => {
       const rounding = { ...roundingOf(share, 'gptq'), feedback };
       const tensors = await store.quantized(matrixOf(share), rounding, refusal(model, share));
@@ -38,26 +42,25 @@ export async function roundShares(
   }
   const results = new Map<Share, Rounded>();
   for (const share of shares) {
+    const rounding = {
+      ...roundingOf(share, isPlain ? algorithm : 'rtn'),
+      factors: factors.get(share),
+    };
     results.set(
       share,
-      rounded.get(share) ?? plainly(model, share, isPlain ? algorithm : undefined, store),
+      rounded.get(share) ?? {
+        tensors: store.tensors(matrixOf(share), rounding, refusal(model, share)),
+        reason: isPlain ? undefined : whyNearest(model, share),
+      },
     );
   }
   return results;
 }
 
-function plainly(
-  model: Model,
-  share: Share,
-  algorithm: 'rtn' | 'hqq' | undefined,
-  store: WeightStore,
-): Rounded {
-  const rounding = roundingOf(share, algorithm ?? 'rtn');
-  const tensors = store.tensors(matrixOf(share), rounding, refusal(model, share));
-  const why = algorithm ? undefined : feedsOf(model, share);
+function whyNearest(model: Model, share: Share): string | undefined {
+  const why = feedsOf(model, share);
   const isTable = share.every(({ weighted }) => weighted.kind === 'gather');
-  const reason = typeof why === 'string' && !isTable ? `rounded to the nearest: ${why}` : undefined;
-  return { tensors, reason };
+  return typeof why === 'string' && !isTable ? `rounded to the nearest: ${why}` : undefined;
 }
 
 function roundingOf([choice]: Share, algorithm: Rounding['algorithm']): Rounding {
