@@ -76,22 +76,29 @@ export async function stream(
   visit: (values: Feeds) => void | Promise<void>,
 ): Promise<void> {
   let index = 0;
-  let running: { readonly feeds: Feeds; readonly results: Promise<Feeds> } | undefined;
-  const finish = async () => {
-    if (!running) return;
-    const { feeds, results } = running;
+  let running: Promise<Feeds> | undefined;
+  try {
+    for await (const feeds of batches) {
+      index += 1;
+      if (index <= skip) continue;
+      const before = await running;
+      running = runOne(loaded, feeds, names);
+      if (before) await visit(before);
+    }
+    const last = await running;
     running = undefined;
-    const fed = [...feeds].filter(([name]) => names.has(name));
-    const made = await results;
-    return new Map([...fed, ...made]);
-  };
-  for await (const feeds of batches) {
-    index += 1;
-    if (index <= skip) continue;
-    const before = await finish();
-    running = { feeds, results: loaded.run(feeds) };
-    if (before) await visit(before);
+    if (last) await visit(last);
+  } finally {
+    // What still runs must end before the session does, whatever has gone wrong meanwhile.
+    await running?.catch(() => undefined);
   }
-  const last = await finish();
-  if (last) await visit(last);
+}
+
+async function runOne(
+  loaded: LoadedModel,
+  feeds: Feeds,
+  names: ReadonlySet<string>,
+): Promise<Feeds> {
+  const fed = [...feeds].filter(([name]) => names.has(name));
+  return new Map([...fed, ...(await loaded.run(feeds))]);
 }

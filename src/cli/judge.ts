@@ -51,7 +51,10 @@ export async function makeJudge(
   const samples = seen.reduce((sum, { batch }) => sum + batch.count, 0);
   const labelled = seen.every((one) => labelledScores(one) !== undefined) && seen.length > 0;
   const reference = labelled ? accuracyOf(seen, (one) => one.outputs) : 1;
+  const known = new WeakMap<Model, Quality>();
   const judge = async (model: Model): Promise<Quality> => {
+    const before = known.get(model);
+    if (before) return before;
     const loaded = await loadModel(model, session);
     try {
       const results = new Map<Seen, Feeds>();
@@ -65,7 +68,9 @@ export async function makeJudge(
       const score = labelled
         ? accuracyOf(seen, (one) => results.get(one) ?? new Map())
         : quality.agreement;
-      return { score, ...quality, samples };
+      const found = { score, ...quality, samples };
+      known.set(model, found);
+      return found;
     } finally {
       await loaded.dispose();
     }

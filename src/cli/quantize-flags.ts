@@ -129,6 +129,12 @@ export const quantizeFlags = {
     allowNo: true,
     ...limits,
   }),
+  check: Flags.boolean({
+    summary: 'run the original and the result, and compare them',
+    allowNo: true,
+    default: true,
+    ...limits,
+  }),
   bench: Flags.boolean({
     summary: 'time the result beside the original',
     allowNo: true,
@@ -173,6 +179,7 @@ export function settingsFrom(flags: QuantizeFlagValues): Settings {
   const mode = flags.mode ?? (flags.data ? 'static' : 'dynamic');
   const bits = flags.bits ? (Number(flags.bits) as Settings['bits']) : (DEFAULT_BITS[mode] ?? 8);
   checkBits(mode, bits);
+  checkFormat(flags.format, flags.activations ?? '', bits);
   const improvements = (flags.improve ?? []).flatMap((list) => list.split(',')).filter(Boolean);
   if (flags.smooth) improvements.push('smooth-quant');
   return {
@@ -197,6 +204,15 @@ function checkBits(mode: Mode, bits: number): void {
   throw usageProblem(
     `mode ${mode} has no ${bits} bits`,
     `Give --bits ${possible.join(' or ')}, or another --mode.`,
+  );
+}
+
+function checkFormat(format: Settings['format'], activations: string, bits: number): void {
+  const isWide = bits === 16 || activations.endsWith('16');
+  if (format !== 'qoperator' || !isWide) return;
+  throw usageProblem(
+    'format qoperator has no 16-bit activations',
+    'Give --format qdq, or --activations uint8.',
   );
 }
 

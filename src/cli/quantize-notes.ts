@@ -10,7 +10,7 @@ import type { Table, Warning } from '../report/report.ts';
 export function requireData(settings: Settings, data: string | undefined): void {
   if (data !== undefined) return;
   const { mode, algorithm } = settings;
-  if (mode === 'static' || mode === 'fp8') throw noCalibrationData(`mode ${mode}`);
+  if (mode === 'static') throw noCalibrationData(`mode ${mode}`);
   if (mode === 'weights' && (algorithm === 'gptq' || algorithm === 'awq')) {
     throw noCalibrationData(`algorithm ${algorithm}`);
   }

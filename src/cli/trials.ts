@@ -24,6 +24,8 @@ export interface TrialOptions extends DataOptions {
   /** A path, or `random`. */
   readonly data: string;
   readonly batch?: number | undefined;
+  /** Whether the model is no longer what its file says. */
+  readonly isChanged: boolean;
 }
 
 const NOISE_SAMPLES = 8;
@@ -47,7 +49,7 @@ export async function prepareTrials(
     const limit = options.limit ?? (isNoise ? NOISE_SAMPLES : SAMPLES);
     const judge = await makeJudge(original, dataset, options.batch ?? BATCH, limit, session);
     const feeds = await firstFeeds(original, options);
-    const reference = await fileOf(original);
+    const reference = await fileOf(original, options.isChanged);
     return { judge, speed: { reference, feeds, session, seed: options.seed, reporter } };
   } catch (error) {
     if (!isNoise) throw error;
@@ -65,7 +67,8 @@ async function firstFeeds(model: Model, options: TrialOptions): Promise<Feeds> {
 }
 
 /** Sizes fixed by --set and models from standard input are in no file. */
-async function fileOf(model: Model): Promise<string> {
+async function fileOf(model: Model, isChanged: boolean): Promise<string> {
+  if (model.path && model.path !== '-' && !isChanged) return model.path;
   const file = join(scratchFolder().path, 'original.onnx');
   await writeModel(model, file);
   return file;

@@ -108,8 +108,10 @@ export default class Quantize extends BaseCommand<typeof Quantize> {
     const options = dataOptionsFrom(flags);
     const run = this.#runner(session);
     const check = { ...options, data: flags.data, batch: flags.batch };
+    const trials = await this.#trials(original, session);
+    const judge = typeof trials === 'string' ? undefined : trials.judge;
     const float = flags.optimize
-      ? await prepareFloat(original, run, check, reporter)
+      ? await prepareFloat(original, run, check, reporter, judge)
       : original.clone();
     const missing = recipe ? unknownLayers(recipe, float) : [];
     if (missing.length > 0) {
@@ -117,7 +119,6 @@ export default class Quantize extends BaseCommand<typeof Quantize> {
       reporter.warn({ code: 'recipe-layers-unknown', message });
     }
     const target = resolveTarget(flags.target, machineFacts(session.provider));
-    const judged = { ...options, data: flags.val ?? flags.data ?? 'random', batch: flags.batch };
     const speedMatters = flags.mode === 'static' || flags.mode === 'dynamic' || !flags.mode;
     return {
       original,
@@ -136,7 +137,7 @@ export default class Quantize extends BaseCommand<typeof Quantize> {
       session,
       seed: flags.seed,
       calibration: calibrated?.calibration,
-      trials: await prepareTrials(original, judged, session, reporter),
+      trials,
       reporter,
     };
   }
@@ -157,6 +158,15 @@ export default class Quantize extends BaseCommand<typeof Quantize> {
     const { provider, device, note } = await resolveProvider(flags.provider, flags.device);
     if (note) this.reporter.warn({ code: 'provider', message: note });
     return { provider, device, ...(flags.threads ? { threads: flags.threads } : {}) };
+  }
+
+  async #trials(original: Model, session: SessionOptions) {
+    const { flags } = this;
+    if (!flags.check) return '--no-check was given';
+    const data = flags.val ?? flags.data ?? 'random';
+    const isChanged = this.sizes.size > 0;
+    const options = { ...dataOptionsFrom(flags), data, batch: flags.batch, isChanged };
+    return prepareTrials(original, options, session, this.reporter);
   }
 
   /** Every file of the set is quantised for browsers. */

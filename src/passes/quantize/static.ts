@@ -33,8 +33,6 @@ export async function quantizeStatic(
   options: StaticOptions,
   context: QuantizeContext,
 ): Promise<void> {
-  const { calibration } = context;
-  if (!calibration) throw noCalibrationData('static quantisation');
   const blocked = lift(model, options);
   inferTypes(model);
   tellInnerGraphs(model, context);
@@ -45,6 +43,12 @@ export async function quantizeStatic(
     return;
   }
   const plan = planStatic(model, { joins: !options.symmetricActivations }, context);
+  if (options.float8 && context.target.name !== 'cuda') {
+    await storeInFloat8(model, plan, options, context);
+    return;
+  }
+  const { calibration } = context;
+  if (!calibration) throw noCalibrationData('static quantisation');
   const scales = await scalesOf(plan, options, (names) => calibration.ranges(model, names));
   const unseen = giveUpUnseen(plan, scales, context);
   const products = [...plan.products].filter((node) => !unseen.has(node));
@@ -52,6 +56,19 @@ export async function quantizeStatic(
   insertPairs(model, scales);
   for (const node of products) context.decide(node, precisionOf(options));
   if (options.format === 'qoperator') toQOperators(model);
+  inferTypes(model);
+}
+
+/** onnxruntime's processors multiply no float8, and refuse graphs that ask for it: weights alone. */
+async function storeInFloat8(
+  model: Model,
+  plan: StaticPlan,
+  options: StaticOptions,
+  context: QuantizeContext,
+): Promise<void> {
+  await quantizeOperands(model, [...plan.products], new Map(), options, context);
+  const reason = `only its weight: ${context.target.name} has no kernel for products of float8`;
+  for (const node of plan.products) context.decide(node, 'fp8', reason);
   inferTypes(model);
 }
 
