@@ -4,6 +4,7 @@
 import type { Graph, Model, Node, Value } from '../../graph/index.ts';
 import type { Target } from '../../targets/target.ts';
 import type { BlockBits, BlockScheme } from '../../tensor/blocks.ts';
+import type { DType } from '../../tensor/dtype.ts';
 import { groupEqual } from '../../tensor/hash.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { opsetsAt } from '../pass.ts';
@@ -77,8 +78,22 @@ function opsetFor(bits: BlockBits, perChannel: boolean): number {
 
 /** The opset that the options may need; 0 where any will do. */
 export function opsetOf({ bits, block, format }: WeightsOptions, target: Target): number {
-  const isPacked = format === 'nbits' || (format === 'auto' && target.has(`MatMulNBits:${bits}`));
+  const hasPacked = target.has(`MatMulNBits:${bits}`);
+  const isPacked = format === 'nbits' || (format === 'auto' && hasPacked);
   return isPacked && block !== 'channel' ? 0 : opsetFor(bits, block === 'channel');
+}
+
+/** Whether a target has an operator over packed weights, for scales of a type and with zero points. */
+function hasKernel(
+  target: Target,
+  op: string,
+  bits: BlockBits,
+  type: DType,
+  symmetric: boolean,
+): boolean {
+  const suffix = { float16: '-fp16', bfloat16: '-bf16' }[type as string] ?? '';
+  const name = `${op}:${bits}`;
+  return target.has(`${name}${suffix}`) && (symmetric || target.has(`${name}-zero-points`));
 }
 
 function chooseTable(
@@ -88,7 +103,8 @@ function chooseTable(
   target: Target,
 ): Choice {
   const isRow = options.block === 'channel';
-  const hasPacked = target.has(`GatherBlockQuantized:${bits}`);
+  const type = weighted.matrix.data.dtype;
+  const hasPacked = hasKernel(target, 'GatherBlockQuantized', bits, type, options.symmetric);
   if (bits < 8 && hasPacked) {
     // It knows no scales per row.
     const scheme = schemeOf(weighted, bits, isRow ? { ...options, block: 128 } : options);
@@ -114,19 +130,20 @@ function chooseWeight(
   const perChannel = kind === 'conv' || options.block === 'channel';
   const scheme = schemeOf(weighted, bits, perChannel ? { ...options, block: 'channel' } : options);
   const isProduct = kind === 'matmul' || kind === 'gemm';
-  const isPacked = isProduct && target.has(`MatMulNBits:${bits}`) && options.block !== 'channel';
-  if (options.format !== 'qdq' && isPacked) {
-    const isKnown = scheme.scaleType !== 'bfloat16' || target.name === 'cuda';
-    return isKnown
-      ? { weighted, scheme, form: 'nbits', perChannel }
-      : `${target.name} has no bfloat16 product`;
-  }
+  const { scaleType, symmetric } = scheme;
+  const hasPacked = hasKernel(target, 'MatMulNBits', bits, scaleType, symmetric);
+  const isPacked = isProduct && hasPacked && options.block !== 'channel';
+  if (options.format !== 'qdq' && isPacked) return { weighted, scheme, form: 'nbits', perChannel };
   if (isProduct && options.format === 'nbits') {
     if (options.block === 'channel') return 'MatMulNBits has no scales per channel';
-    return `${target.name} has no MatMulNBits of ${bits} bits`;
+    return `${target.name} has no MatMulNBits of ${bits} bits and ${scaleType}`;
   }
   if (!isProduct && options.format !== 'qdq') {
     return 'its weight would be unpacked in every run; format qdq stores it in few bits all the same';
+  }
+  const type = `${symmetric ? 'int' : 'uint'}${bits}`;
+  if (!target.has(`DequantizeLinear:${type}-${perChannel ? 'per-channel' : 'blocked'}`)) {
+    return `${target.name} has no DequantizeLinear of ${type} ${perChannel ? 'per channel' : 'in blocks'}`;
   }
   // onnxruntime 1.30 fuses these into a MatMulNBits that is wrong.
   if (bits === 2 && matrix.isTransposed && matrix.rows % 4 !== 0) {
