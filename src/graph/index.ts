@@ -1,7 +1,7 @@
 // The graph, for those who use it.
 
 export { type Attr, type AttrLike, type AttrValue, attr } from './attr.ts';
-export { type Attrs, Builder } from './builder.ts';
+export { type Attrs, Builder, type OpOptions } from './builder.ts';
 export { checkModel, type Problem } from './check.ts';
 export { cloneGraph } from './clone.ts';
 export {

@@ -38,6 +38,15 @@ function constantBehind(value: Value | undefined): Constant | undefined {
   return isSwap ? { value: inner, data: behind, transpose } : undefined;
 }
 
+const NOT_CONSTANT = 'its weight is not constant';
+
+/** Why an input is no constant. */
+function notConstant(value: Value | undefined): string {
+  const source = producer(value, 'Transpose')?.input(0) ?? value;
+  if (source?.producer?.op === 'DequantizeLinear') return 'it is quantised already';
+  return source?.data ? 'its weight is a graph input, which callers may replace' : NOT_CONSTANT;
+}
+
 export function readProduct(
   node: Node,
   options: DynamicOptions,
@@ -58,8 +67,8 @@ export function readProduct(
   if (shape.length < 2) return 'its weight is a vector';
   const isRows = (transpose !== undefined) !== (node.int('transB', 0) === 1);
   if (isRows && shape.length > 2) return 'its weight is a stack of transposed matrices';
-  const rank = shape.length;
-  const axis = options.perChannel ? (isRows ? rank - 2 : rank - 1) : undefined;
+  // A stack of matrices would have to have zero points for each.
+  const axis = options.perChannel && shape.length === 2 ? (isRows ? 0 : 1) : undefined;
   const weight: Weight = {
     input: 1,
     value,
@@ -80,17 +89,12 @@ function readComputed(
   right: Value,
   { products }: DynamicOptions,
 ): Reading {
-  const isQuantized = [left, right].some((value) => {
-    const source = producer(value, 'Transpose')?.input(0) ?? value;
-    return (
-      source.producer?.op === 'DequantizeLinear' && constantData(source.producer.input(0) as Value)
-    );
-  });
-  if (isQuantized) return 'its weight is quantised already';
   if (constantData(left)) return 'its constant is the first operand, not the second';
-  if (!products) return 'both of its operands are computed';
-  if (left.dtype !== 'float32' || right.dtype !== 'float32') return 'its operands are not float32';
-  return node.op === 'MatMul' ? { weights: [] } : 'both of its operands are computed';
+  const reason = [left, right].map(notConstant).find((why) => why !== NOT_CONSTANT);
+  if (reason) return reason;
+  if (!products || node.op !== 'MatMul') return 'both of its operands are computed';
+  const areFloat = left.dtype === 'float32' && right.dtype === 'float32';
+  return areFloat ? { weights: [] } : 'its operands are not float32';
 }
 
 export function readConv(
@@ -100,10 +104,7 @@ export function readConv(
 ): Reading | undefined {
   const value = node.input(1);
   const data = value && constantData(value);
-  if (!value || !data) {
-    const isQuantized = value?.producer?.op === 'DequantizeLinear';
-    return isQuantized ? 'its weight is quantised already' : 'its weight is not constant';
-  }
+  if (!value || !data) return notConstant(value);
   const problem = floatProblem(data, isAsked);
   if (problem) return problem;
   if (!options.convolutions && !isAsked) {
@@ -168,7 +169,7 @@ export function readAttention(
 ): Reading | undefined {
   const value = node.input(1);
   const data = value && constantData(value);
-  if (!value || !data) return 'its weight is not constant';
+  if (!value || !data) return notConstant(value);
   const problem = floatProblem(data, isAsked);
   if (problem) return problem;
   if (data.dtype !== 'float32') return `QAttention has no ${data.dtype}`;
@@ -200,10 +201,7 @@ export function readRecurrent(
   for (const input of [1, 2]) {
     const value = node.input(input);
     const data = value && constantData(value);
-    if (!value || !data) {
-      const isQuantized = value?.producer?.op === 'DequantizeLinear';
-      return isQuantized ? 'its weights are quantised already' : 'its weights are not constant';
-    }
+    if (!value || !data) return notConstant(value);
     const problem = floatProblem(data, isAsked);
     if (problem) return problem;
     if (data.dtype !== 'float32') return `its weights are ${data.dtype}`;
