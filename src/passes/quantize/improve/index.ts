@@ -3,6 +3,7 @@
 import { unknownName } from '../../../errors/usage.ts';
 import type { Model } from '../../../graph/index.ts';
 import { inferTypes } from '../../../ops/index.ts';
+import biasCorrection from './bias-correction.ts';
 import crossLayerEqualization from './cross-layer-equalization.ts';
 import type { ImproveContext, Improvement, ImproveOptions } from './improvement.ts';
 import smoothQuant from './smooth-quant.ts';
@@ -10,7 +11,11 @@ import smoothQuant from './smooth-quant.ts';
 export type { ImproveContext, Improvement, ImproveOptions } from './improvement.ts';
 
 /** Order matters: those of the float model first, and biases last, when the weights are settled. */
-export const IMPROVEMENTS: readonly Improvement[] = [crossLayerEqualization, smoothQuant];
+export const IMPROVEMENTS: readonly Improvement[] = [
+  crossLayerEqualization,
+  smoothQuant,
+  biasCorrection,
+];
 
 /** Those of these names, in the order of the table. */
 export function improvementsNamed(names: readonly string[]): Improvement[] {

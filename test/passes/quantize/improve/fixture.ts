@@ -10,6 +10,7 @@ import type {
   ImproveOptions,
 } from '../../../../src/passes/quantize/improve/index.ts';
 import { runPasses } from '../../../../src/passes/run.ts';
+import { upgradeOpset } from '../../../../src/passes/upgrade/index.ts';
 import { observe } from '../../../../src/runtime/observe.ts';
 import { createRunner } from '../../../../src/runtime/runner.ts';
 import { affineOf, integerRange, type Range } from '../../../../src/tensor/affine.ts';
@@ -120,7 +121,8 @@ export async function quantizedPlainly(
   feeds: readonly Feeds[],
   options: PlainOptions = {},
 ): Promise<Model> {
-  const model = float.clone();
+  // 4-bit integers came with opset 21.
+  const model = (options.bits === 4 ? upgradeOpset(float, 21).model : float).clone();
   inferTypes(model);
   const nodes = [...model.graph.nodes].filter(
     (node) => ['Conv', 'Gemm', 'MatMul'].includes(node.op) && node.input(1)?.data,
@@ -129,7 +131,6 @@ export async function quantizedPlainly(
   const ranges = await calibrationOn(feeds).ranges(model, names);
   const scales = new Map<Value, number>();
   for (const node of nodes) quantizeNode(model, node, ranges, scales, options);
-  if ((options.bits ?? 8) < 8) Object.assign(model, { irVersion: 10 }).opsets.set('', 21);
   inferTypes(model);
   return model;
 }
