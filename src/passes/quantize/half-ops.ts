@@ -113,3 +113,8 @@ export function staysFloat(node: Node): string | undefined {
 export function isSingle(value: Value | undefined): value is Value {
   return value?.dtype === 'float32';
 }
+
+/** The name of an operator in the tables of kernels: of those of one name, it has the domain in front. */
+export function kernelOf({ op, domain }: Node): string {
+  return domain !== '' && Object.hasOwn(STANDARD, op) ? `${domain}.${op}` : op;
+}

@@ -6,13 +6,13 @@ import type { Target } from '../../targets/target.ts';
 import { producer } from '../match.ts';
 import { type ConstantRange, isMask, LIMITS } from './half-constants.ts';
 import { keepFollowers } from './half-flow.ts';
-import { isMove, staysFloat } from './half-ops.ts';
+import { isMove, kernelOf, staysFloat } from './half-ops.ts';
 import type { HalfPlan } from './half-plan.ts';
 
 export function keepByOperator(plan: HalfPlan, target: Target): void {
   for (const node of [...plan.able.keys()]) {
     // Runtimes cast where they have no float16 kernel; with bfloat16 they refuse the model.
-    if (plan.half === 'bfloat16' && !target.has(`${node.op}:bf16`)) {
+    if (plan.half === 'bfloat16' && !target.has(`${kernelOf(node)}:bf16`)) {
       plan.keepFloat(node, `${target.name} has no bfloat16 kernel for it`);
     }
     const reason = staysFloat(node) ?? scatters(node) ?? drops(node) ?? smallEpsilon(node, plan);

@@ -41,9 +41,9 @@ export async function quantizeHalf(
   context: QuantizeContext,
 ): Promise<void> {
   const half = HALVES[options.type];
-  const blocked = half === 'bfloat16' ? liftForBfloat16(model) : undefined;
-  inferTypes(model);
   const isComputed = half === 'float16' || context.target.has('MatMul:bf16');
+  const blocked = half === 'bfloat16' ? liftForBfloat16(model, isComputed) : undefined;
+  inferTypes(model);
   if (blocked) tellBlocked(model, blocked, context);
   else if (options.storage || !isComputed) await store(model, options, context, isComputed);
   else await compute(model, options, context);
@@ -81,16 +81,25 @@ async function compute(
 /** Other data may be larger than what was seen. */
 const MARGIN = 4;
 
-/** Cast knows bfloat16 since opset 13. The reason, where the model cannot be lifted to that. */
-function liftForBfloat16(model: Model): string | undefined {
-  const { model: lifted, blocked } = upgradeOpset(model, BFLOAT_OPSET);
-  if (blocked) return `bfloat16 needs opset ${BFLOAT_OPSET}: ${blocked.reason}`;
-  const { graph, functions, opsets, irVersion } = lifted;
-  Object.assign(model, { graph, functions, opsets, irVersion });
-  return undefined;
+/**
+ * Lifts a model to the opset in which Cast knows bfloat16, or, to compute in it, convolutions too. The
+ * reason, where not even the first can be.
+ */
+function liftForBfloat16(model: Model, isComputed: boolean): string | undefined {
+  if (isComputed && lift(model, CONV_OPSET) === undefined) return undefined;
+  const reason = lift(model, CAST_OPSET);
+  return reason && `bfloat16 needs opset ${CAST_OPSET}: ${reason}`;
 }
 
-const BFLOAT_OPSET = 13;
+const CAST_OPSET = 13;
+const CONV_OPSET = 22;
+
+function lift(model: Model, opset: number): string | undefined {
+  const { model: lifted, blocked } = upgradeOpset(model, opset);
+  const { graph, functions, opsets, irVersion } = lifted;
+  if (!blocked) Object.assign(model, { graph, functions, opsets, irVersion });
+  return blocked?.reason;
+}
 
 function tellBlocked(model: Model, reason: string, context: QuantizeContext): void {
   for (const node of model.graph.nodes) {

@@ -538,4 +538,45 @@ describe('bfloat16 where it has kernels', () => {
     const types = [...model.graph.initializers].map(({ name, dtype }) => `${name} ${dtype}`);
     expect(types).toEqual(['w1 bfloat16', 'b1 float32', 'w2 bfloat16']);
   });
+
+  it('lifts the model to where Conv knows it', async () => {
+    const kernels = (kernel: string) => ['MatMul:bf16', 'Conv:bf16'].includes(kernel);
+    const { ops, model } = await planOnly(
+      `
+      <ir_version: 7, opset_import: ["" : 11]>
+      g (float[1, 2, 4, 4] x) => (float[1, 3, 4, 4] y)
+      <float[3, 2, 1, 1] w = random>
+      {
+        y = Conv (x, w)
+      }`,
+      { type: 'bf16', kernels },
+    );
+    expect(ops).toEqual(['Cast bfloat16', 'Conv bfloat16', 'Cast float32']);
+    expect(model.opset).toBe(22);
+  });
+
+  it('tells operators of one name apart by their domain', async () => {
+    const kernels = (kernel: string) => ['MatMul:bf16', 'Gelu:bf16'].includes(kernel);
+    const { ops } = await planOnly(
+      `
+      <ir_version: 8, opset_import: ["" : 20, "com.microsoft" : 1]>
+      g (float[2, 4] x) => (float[2, 4] y)
+      <float[4, 4] w = random>
+      {
+        a = MatMul (x, w)
+        b = Gelu (a)
+        c = MatMul (b, w)
+        d = com.microsoft.Gelu (c)
+        y = MatMul (d, w)
+      }`,
+      { type: 'bf16', kernels },
+    );
+    expect(ops.filter((op) => /MatMul|Gelu/.test(op))).toEqual([
+      'MatMul bfloat16',
+      'Gelu bfloat16',
+      'MatMul bfloat16',
+      'Gelu float32',
+      'MatMul bfloat16',
+    ]);
+  });
 });
