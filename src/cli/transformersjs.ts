@@ -46,6 +46,9 @@ export interface PresetDeps {
 
 const BUDGET_MS = 1000;
 
+/** WebGPU has kernels for these; the others run on the processor, which is tried anyway. */
+const FOR_GPUS: readonly WebDType[] = ['fp32', 'fp16', 'q4', 'q4f16'];
+
 /** One file of the set, or why there is none. */
 export interface Variant {
   readonly dtype: WebDType;
@@ -186,7 +189,10 @@ class VariantSet {
     const isHalf = dtype === 'fp16' || dtype === 'q4f16';
     const trials = [await tryInNode(path, float, session)];
     for (const runner of web.runners) {
-      trials.push(await tryInWeb(runner, path, bytes, float, isHalf));
+      if (runner.software && !FOR_GPUS.includes(dtype)) {
+        const reason = 'WebGPU has no kernels for it: the processor computes it';
+        trials.push({ runtime: runner.name, status: 'not tried', reason });
+      } else trials.push(await tryInWeb(runner, path, bytes, float, isHalf));
     }
     for (const { name, reason } of web.unavailable) {
       trials.push({ runtime: name, status: 'not tried', reason });
