@@ -43,20 +43,28 @@ export function shapeAxes(l: Links): void {
 
 /** What is made of one element of a vector of sizes. */
 function readersOfElement(sizes: Value, index: number): Value[] {
-  const picking = sizes.uses.filter(({ node }) => node.op === 'Gather');
-  const picked = picking.filter(({ node }) => picks(node, index, sizes));
-  const others = sizes.uses.filter(({ node }) => node.op !== 'Gather');
-  if (others.length > 0) return [sizes];
-  return picked.map(({ node }) => node.output);
+  const length = sizes.shape?.[0];
+  if (typeof length !== 'number') return [sizes];
+  const picks = sizes.uses.map(({ node }) => ({ node, picked: pickedBy(node, sizes, length) }));
+  if (picks.some(({ picked }) => picked === undefined)) return [sizes];
+  return picks.filter(({ picked }) => picked?.includes(index)).map(({ node }) => node.output);
 }
 
-function picks({ inputs }: Node, index: number, sizes: Value): boolean {
-  const data = inputs[1] && constantData(inputs[1]);
-  if (!data || data.isDerived || inputs[0] !== sizes) return true;
-  const length = sizes.shape?.[0];
-  return data
-    .numbers()
-    .some((i) => i === index || (typeof length === 'number' && i + length === index));
+/** The elements that a Gather or Slice takes of a vector; undefined for other operators. */
+function pickedBy(node: Node, sizes: Value, length: number): number[] | undefined {
+  const [from, to] = [numbersOf(node.inputs[1]), numbersOf(node.inputs[2])];
+  const place = (i: number) => Math.min(Math.max(i < 0 ? i + length : i, 0), length);
+  if (node.inputs[0] !== sizes || !from) return undefined;
+  if (node.op === 'Gather') return from.map(place);
+  const [start, end] = [from[0], to?.[0]];
+  if (node.op !== 'Slice' || node.inputs[4] || start === undefined || end === undefined)
+    return undefined;
+  return Array.from({ length }, (_, i) => i).slice(place(start), place(end));
+}
+
+function numbersOf(value: Value | undefined): number[] | undefined {
+  const data = value && constantData(value);
+  return data && !data.isDerived && data.size <= SMALL ? data.numbers() : undefined;
 }
 
 /** Whether data is calculated with a size, however far behind it. */

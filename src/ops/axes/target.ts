@@ -45,7 +45,7 @@ export function stretches(dim: Dim | undefined, op: string): boolean {
   return op === 'Reshape' ? dim === 0 || dim === -1 : op === 'Expand' && dim === 1;
 }
 
-/** All of the target as numbers, where a Reshape copies an axis by 0 and one more size by -1. */
+/** All of the target as numbers, where a Reshape copies symbolic axes by 0. */
 function literals(
   r: ResizeContext,
   sizes: readonly (Dim | undefined)[],
@@ -54,15 +54,13 @@ function literals(
   if (!given) return undefined;
   const copies = r.node.op === 'Reshape' && r.node.int('allowzero', 0) === 0;
   const from = r.c.shape(0) ?? [];
-  const numbers = given.map((dim, i): number | undefined => {
-    const size = sizes[i] ?? dim;
-    if (typeof size === 'number') return size;
-    const source = from[i];
-    const isCopied =
-      copies && sizes[i] === undefined && source !== undefined && sameDim(dim, source);
-    return isCopied && !isUnknown(dim) ? 0 : undefined;
-  });
-  const open = numbers.filter((size) => size === undefined || size === -1).length;
-  if (open > 1 || (open === 1 && !copies)) return undefined;
-  return numbers.map((size) => size ?? -1);
+  const numbers: number[] = [];
+  for (const [i, dim] of given.entries()) {
+    const [size, source] = [sizes[i] ?? dim, from[i]];
+    const isCopied = copies && sizes[i] === undefined && source !== undefined;
+    if (typeof size === 'number') numbers.push(size);
+    else if (isCopied && sameDim(dim, source) && !isUnknown(dim)) numbers.push(0);
+    else return undefined;
+  }
+  return numbers;
 }

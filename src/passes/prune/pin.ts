@@ -41,7 +41,7 @@ export class Targets {
     for (const target of this.#open) {
       const type = expected.get(target.node.output);
       const shape = type?.kind === 'tensor' ? type.shape : undefined;
-      if (!shape || !isOff(target.node.output.shape, shape)) continue;
+      if (!shape || !(isOff(target.node.output.shape, shape) || says(target, shape))) continue;
       this.#open = this.#open.filter((other) => other !== target);
       if (write(target, shape)) return true;
     }
@@ -52,6 +52,18 @@ export class Targets {
 function isOff(found: Shape | undefined, expected: Shape): boolean {
   if (!found || found.length !== expected.length) return found !== undefined;
   return found.some((dim, i) => typeof dim === 'number' && dim !== expected[i]);
+}
+
+/** Whether the target itself, as far as it is known now, says another shape. */
+function says({ input, resize }: Target, expected: Shape): boolean {
+  const known = resize.c.known(input);
+  if (!known) return false;
+  const shift = expected.length - known.length;
+  return known.some((dim, i) => {
+    const wanted = expected[i + shift];
+    const isSize = typeof dim === 'number' && dim > 1 && typeof wanted === 'number';
+    return isSize && dim !== wanted;
+  });
 }
 
 function write({ node, input, given, resize }: Target, shape: Shape): boolean {

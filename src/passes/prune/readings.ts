@@ -11,12 +11,15 @@ import { Union } from './union.ts';
 export function chooseReadings(graph: AxisGraph): (link: AxisLink) => boolean {
   const rating = new Rating(graph);
   const dropped = new Set<AxisLink>();
-  for (const { links } of graph.nodes) {
-    for (const readings of readingsOf(links)) {
-      const open = readings.filter(({ link }) => !dropped.has(link));
-      const best = rating.best(open);
-      for (const { link } of open) if (link !== best?.link) dropped.add(link);
-    }
+  let open = graph.nodes.flatMap(({ links }) => rating.readingsOf(links));
+  // The clearest first: what it settles makes others clear, from the heads of Q to those of K.
+  while (open.length > 0) {
+    const clearest = rating.clearest(open);
+    open = open.filter((readings) => readings !== clearest);
+    const left = clearest.filter(({ link }) => !dropped.has(link));
+    const best = rating.best(left);
+    if (best) rating.follow(best);
+    for (const { link } of left) if (link !== best?.link) dropped.add(link);
   }
   return (link) => !dropped.has(link);
 }
@@ -49,8 +52,7 @@ class Rating {
     return this.#classes.find(this.#graph.axisOf(port).id);
   }
 
-  #rate({ other }: Reading): number {
-    const id = this.#classOf(other);
+  #rate({ id }: Reading): number {
     const [isOpen, isFollowed] = [!this.#held.has(id), this.#followed.has(id)];
     const [isHead, isGiven] = [this.#heads.has(id), !this.#made.has(id)];
     return (isOpen ? 8 : 0) + (isFollowed ? 4 : 0) + (isHead ? 2 : 0) + (isGiven ? 1 : 0);
@@ -58,30 +60,48 @@ class Rating {
 
   best(readings: readonly Reading[]): Reading | undefined {
     const ranked = [...readings].sort((a, b) => this.#rate(b) - this.#rate(a) || b.count - a.count);
-    const [first] = ranked;
-    if (first) this.#followed.add(this.#classOf(first.other));
-    return first;
+    return ranked[0];
+  }
+
+  /** The axis whose best reading stands out, first of all where the axis itself is followed. */
+  clearest(all: readonly Reading[][]): Reading[] {
+    let found: Reading[] = [];
+    let highest = -1;
+    for (const readings of all) {
+      const own = readings[0] && this.#followed.has(readings[0].ownId);
+      const rate = Math.max(...readings.map((r) => this.#rate(r))) + (own ? 4 : 0);
+      if (rate > highest) [found, highest] = [readings, rate];
+    }
+    return found;
+  }
+
+  follow({ id, ownId }: Reading): void {
+    this.#followed.add(id);
+    this.#followed.add(ownId);
+  }
+
+  /** The alternatives at each axis of a node that has several. */
+  readingsOf(links: readonly AxisLink[]): Reading[][] {
+    const found = new Map<string, Reading[]>();
+    const add = (link: AxisLink, port: AxisPort, other: AxisPort) => {
+      if (!port.factor) return;
+      const key = `${port.at}/${port.axis}`;
+      const count = port.key?.count ?? sizeOf(port);
+      const reading = { link, id: this.#classOf(other), ownId: this.#classOf(port), count };
+      found.set(key, [...(found.get(key) ?? []), reading]);
+    };
+    for (const link of links) {
+      add(link, link.a, link.b);
+      add(link, link.b, link.a);
+    }
+    return [...found.values()];
   }
 }
 
 interface Reading {
   readonly link: AxisLink;
-  readonly other: AxisPort;
+  /** The class of the axis that the factor is elsewhere, and that of the folded axis itself. */
+  readonly id: number;
+  readonly ownId: number;
   readonly count: number;
-}
-
-/** The alternatives at each axis of a node that has several. */
-function readingsOf(links: readonly AxisLink[]): Reading[][] {
-  const found = new Map<string, Reading[]>();
-  const add = (link: AxisLink, port: AxisPort, other: AxisPort) => {
-    if (!port.factor) return;
-    const key = `${port.at}/${port.axis}`;
-    const count = port.key?.count ?? sizeOf(port);
-    found.set(key, [...(found.get(key) ?? []), { link, other, count }]);
-  };
-  for (const link of links) {
-    add(link, link.a, link.b);
-    add(link, link.b, link.a);
-  }
-  return [...found.values()];
 }
