@@ -91,7 +91,7 @@ export abstract class BaseCommand<T extends typeof Command = typeof Command> ext
 
   override async run(): Promise<void> {
     const started = performance.now();
-    const { flags, args, argv, metadata } = await this.parse({
+    const { flags, args, argv, raw } = await this.parse({
       flags: this.ctor.flags,
       baseFlags: this.ctor.baseFlags,
       args: this.ctor.args,
@@ -100,13 +100,7 @@ export abstract class BaseCommand<T extends typeof Command = typeof Command> ext
     this.flags = flags as FlagsOf<T>;
     this.args = args as ArgsOf<T>;
     this.words = argv as string[];
-    const written = ([, { setFromDefault }]: [string, { setFromDefault?: boolean }]) =>
-      setFromDefault !== true;
-    this.given = new Set(
-      Object.entries(metadata.flags)
-        .filter(written)
-        .map(([name]) => name),
-    );
+    this.given = new Set(raw.flatMap((token) => (token.type === 'flag' ? [token.flag] : [])));
     this.reporter = new Reporter({
       quiet: flags['quiet'] as boolean,
       verbose: flags['verbose'] as boolean,

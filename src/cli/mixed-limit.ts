@@ -18,7 +18,8 @@ import { type Quantized, quantizedLayers } from './quantizer.ts';
 import type { Trials } from './trials.ts';
 
 export interface MixedInput {
-  readonly original: Model;
+  /** As it is before quantisation: layers have the names they have there. */
+  readonly float: Model;
   readonly settings: Settings;
   readonly maxDrop?: number | undefined;
   readonly limit?: Limit | undefined;
@@ -36,7 +37,7 @@ export async function mixToLimit(
   const byTime = limit?.kind === 'ms';
   const costOf = byTime
     ? await timeCosts(tuning, trials, all)
-    : byteCosts(input.original, input.settings);
+    : byteCosts(input.float, input.settings);
   if (limit) {
     const measure = byTime
       ? async (quantized: Quantized) => (await timeAgainst(trials.speed, quantized)).contender.p50

@@ -7,6 +7,7 @@ import { resultDoesNotRun } from '../errors/model.ts';
 import type { Model } from '../graph/index.ts';
 import type { Runner } from '../passes/pass.ts';
 import type { Calibration } from '../passes/quantize/context.ts';
+import { simulateHalf } from '../passes/quantize/half-simulate.ts';
 import type { Sensitivity } from '../passes/quantize/search.ts';
 import type { Settings } from '../passes/quantize/settings.ts';
 import type { Pattern } from '../passes/select.ts';
@@ -87,9 +88,9 @@ async function measured(
   quantizer: Quantizer,
   all: Quantized,
 ): Promise<QuantizeResult> {
-  const { judge } = trials;
-  await requireRuns(judge, all);
-  const tuned = await tune(input, trials, quantizer, all);
+  await requireRuns(trials.judge, all);
+  const judge = judgeFor(input.settings, trials.judge);
+  const tuned = await tune(input, { ...trials, judge }, quantizer, all);
   const { reporter } = input;
   let { layers, quantized } = tuned;
   let speed: Contest | undefined;
@@ -123,6 +124,15 @@ function leftFloat(input: QuantizeInput, quantized: Quantized, speed: Contest): 
     reason: one.precision === 'float' ? one.reason : reason,
   }));
   return { model: input.float.clone(), decisions };
+}
+
+/**
+ * onnxruntime's processors compute float16 in float32 and drop the Casts between: what comes out says
+ * nothing about half precision. A twin that rounds every result does.
+ */
+function judgeFor({ mode }: Settings, judge: Judge): Judge {
+  if (mode !== 'fp16') return judge;
+  return { ...judge, judge: (model) => judge.judge(simulateHalf(model)) };
 }
 
 async function requireRuns(judge: Judge, { model }: Quantized): Promise<void> {

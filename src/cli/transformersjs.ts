@@ -8,13 +8,22 @@ import type { Model } from '../graph/index.ts';
 import { writeModel } from '../onnx/index.ts';
 import type { Precision } from '../passes/quantize/context.ts';
 import type { Settings } from '../passes/quantize/settings.ts';
-import { SUFFIXES, stepsOf, WEB_DTYPES, type WebDType } from '../passes/quantize/transformersjs.ts';
+import {
+  layersOf,
+  SUFFIXES,
+  stepsOf,
+  WEB_DTYPES,
+  type WebDType,
+} from '../passes/quantize/transformersjs.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { SessionOptions } from '../runtime/options.ts';
 import { openSession } from '../runtime/session.ts';
 import type { WebRuntimes } from '../runtime/web/index.ts';
 import type { Feeds } from '../tensor/feeds.ts';
 import { type FloatModel, type Trial, tryInNode, tryInWeb } from './web-check.ts';
+
+/** The precision of layers that are not to be what the mode makes of them by itself. */
+type Layers = ReadonlyMap<string, Precision>;
 
 /** What one step of quantisation made, and what it decided about each layer. */
 export interface Made {
@@ -30,7 +39,7 @@ export interface PresetDeps {
   /** The model as quantisation starts from it: optimised, the same function. */
   readonly float: Model;
   /** A copy quantised by the settings; for a target that has no more than browsers have. */
-  quantize(model: Model, settings: Settings): Promise<Made>;
+  quantize(model: Model, settings: Settings, layers: Layers): Promise<Made>;
   /** What the files are tried on. */
   readonly feeds: Feeds;
   readonly session: SessionOptions;
@@ -163,7 +172,7 @@ class VariantSet {
     let model = this.#deps.float;
     const layers: Record<string, number> = {};
     for (const settings of stepsOf(dtype, model)) {
-      const made = await this.#deps.quantize(model, settings);
+      const made = await this.#deps.quantize(model, settings, layersOf(model, settings));
       model = made.model;
       for (const { precision } of made.decisions) {
         if (precision !== 'float') layers[precision] = (layers[precision] ?? 0) + 1;
