@@ -189,4 +189,10 @@ export class RangeBytes implements ByteSource {
   read(offset: number, length: number): Uint8Array {
     return this.source.read(this.start + offset, length);
   }
+
+  readInto(offset: number, into: Uint8Array): void {
+    const { source } = this;
+    if (source instanceof FileSource) source.readInto(into, this.start + offset);
+    else into.set(source.read(this.start + offset, into.length));
+  }
 }

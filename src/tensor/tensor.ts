@@ -11,6 +11,8 @@ import { byteLengthOf, type DType, dtypeInfo, elementCount, type TypedArray } fr
 export interface ByteSource {
   readonly byteLength: number;
   read(offset: number, length: number): Uint8Array;
+  /** The same into memory that is there: fills all of `into`. */
+  readInto?(offset: number, into: Uint8Array): void;
 }
 
 /** Bytes that exist only once they are computed from other tensors (a quantised weight, say). */

@@ -76,11 +76,14 @@ function opsetFor(bits: BlockBits, perChannel: boolean): number {
   return bits === 8 && perChannel ? 13 : 21;
 }
 
-/** The opset that the options may need; 0 where any will do. */
+/** Slices take their bounds as inputs from here on. */
+const PACKED_OPSET = 10;
+
+/** The opset that the options may need. */
 export function opsetOf({ bits, block, format }: WeightsOptions, target: Target): number {
   const hasPacked = target.has(`MatMulNBits:${bits}`);
   const isPacked = format === 'nbits' || (format === 'auto' && hasPacked);
-  return isPacked && block !== 'channel' ? 0 : opsetFor(bits, block === 'channel');
+  return isPacked && block !== 'channel' ? PACKED_OPSET : opsetFor(bits, block === 'channel');
 }
 
 /** Whether a target has an operator over packed weights, for scales of a type and with zero points. */

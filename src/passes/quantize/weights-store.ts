@@ -16,7 +16,15 @@ import { byteLengthOf, type DType } from '../../tensor/dtype.ts';
 import type { Feedback } from '../../tensor/feedback.ts';
 import { floatTensor } from '../../tensor/scale.ts';
 import { Tensor } from '../../tensor/tensor.ts';
-import { type PartAnswer, poolSize, quantizeInPool } from '../../threads/pool.ts';
+import { poolSize, quantizeInPool } from '../../threads/pool.ts';
+import {
+  PIECE_BYTES,
+  type Piece,
+  pieceBytes,
+  piecesOf,
+  readerOf,
+  readPiece,
+} from './weights-pieces.ts';
 
 /** A float matrix to quantise: `rows` outputs (or entries of a table), blocks along `width`. */
 export interface Matrix {
@@ -46,8 +54,6 @@ export interface PackedTensors {
 /** Called with the index of an element that is NaN or infinite; throws. */
 export type OnNotFinite = (index: number) => never;
 
-/** Float bytes of one piece. */
-const PIECE_BYTES = 1 << 20;
 /** Weights of more bytes are quantised by several threads. */
 const THREADED_BYTES = 2 * PIECE_BYTES;
 /** Packed bytes that are kept after they were computed. */
@@ -90,7 +96,8 @@ export class WeightStore {
     const next = this.#jobs[this.#jobs.indexOf(job) + 1];
     const result = this.#kept.get(job) ?? job.compute();
     if (next && !this.#kept.has(next)) {
-      const early = result.then(() => next.compute());
+      const begin = () => next.compute();
+      const early = result.then(begin, begin);
       // Whoever asks for it will hear of the failure.
       early.catch(() => {});
       this.#kept.set(next, early);
@@ -184,9 +191,14 @@ async function quantizeMatrix(
   };
   const read = await readerOf(data);
   const isThreaded = data.byteLength > THREADED_BYTES || rounding.feedback !== undefined;
-  const run = isThreaded ? quantizeInPool : async (task: BlockTask) => quantizePart(task);
-  const finish = async (piece: Piece, answer: Promise<PartAnswer>): Promise<void> => {
-    const part = await answer;
+  const run = async (piece: Piece): Promise<void> => {
+    const count = pieceBytes(matrix, piece);
+    const memory = isThreaded ? borrow(count) : undefined;
+    const bytes = memory ? new Uint8Array(memory, 0, count) : new Uint8Array(count);
+    readPiece(read, matrix, piece, bytes);
+    const task = taskOf(bytes, matrix, rounding, piece);
+    const part = isThreaded ? await quantizeInPool(task) : quantizePart(task);
+    if (memory) giveBack(memory);
     if ('notFinite' in part) onNotFinite(part.notFinite);
     else place(part, piece, result, matrix, rounding);
   };
@@ -194,7 +206,10 @@ async function quantizeMatrix(
   try {
     for (const piece of piecesOf(matrix, rounding)) {
       if (running.length > poolSize()) await running.shift();
-      running.push(finish(piece, run(taskOf(read, matrix, rounding, piece))));
+      const done = run(piece);
+      // It is waited for in its turn: a failure before that is not one that nobody hears of.
+      done.catch(() => {});
+      running.push(done);
     }
   } finally {
     await Promise.all(running);
@@ -202,71 +217,32 @@ async function quantizeMatrix(
   return result;
 }
 
-function taskOf(read: Read, matrix: Matrix, rounding: Rounding, piece: Piece): BlockTask {
+/** Memory that is shared with the threads and used again: nothing to copy, nothing to clean up. */
+const idle: SharedArrayBuffer[] = [];
+const MAX_IDLE = 10;
+
+function borrow(bytes: number): SharedArrayBuffer {
+  const at = idle.findIndex((memory) => memory.byteLength >= bytes);
+  const [found] = at < 0 ? [] : idle.splice(at, 1);
+  return found ?? new SharedArrayBuffer(bytes);
+}
+
+function giveBack(memory: SharedArrayBuffer): void {
+  idle.push(memory);
+  if (idle.length > MAX_IDLE) idle.shift();
+}
+
+function taskOf(bytes: Uint8Array, matrix: Matrix, rounding: Rounding, piece: Piece): BlockTask {
   const { rows, width, k } = piece;
   return {
     ...rounding,
-    bytes: readPiece(read, matrix, piece),
+    bytes,
     dtype: matrix.data.dtype,
     rows,
     width,
     isTransposed: matrix.isTransposed,
     factors: rounding.factors?.subarray(k, k + width),
   };
-}
-
-/** A window of a matrix: rows from `row`, elements of them from `k`. */
-interface Piece {
-  readonly row: number;
-  readonly k: number;
-  readonly rows: number;
-  readonly width: number;
-}
-
-/**
- * Windows that lie in one piece in the file where that can be: whole rows, or, of a transposed
- * matrix, whole blocks of all rows; where a block is as wide as
- * the matrix, or errors are handed on along it, some of the rows.
- */
-function* piecesOf(matrix: Matrix, { scheme, layout, feedback }: Rounding): Generator<Piece> {
-  const { rows, width, data, isTransposed } = matrix;
-  const elements = PIECE_BYTES / byteLengthOf(data.dtype, 1);
-  // Pieces begin at whole bytes of codes and of zero points.
-  const aligned = (size: number, step: number) => Math.max(step, Math.floor(size / step) * step);
-  if (isTransposed && scheme.block < width && !feedback) {
-    const step = aligned(elements / rows, scheme.block);
-    for (let k = 0; k < width; k += step) {
-      yield { row: 0, k, rows, width: Math.min(step, width - k) };
-    }
-    return;
-  }
-  const misaligned = isTransposed && layout === 'stored' && (rows * scheme.bits) % 8 !== 0;
-  const step = misaligned ? rows : aligned(elements / width, 8);
-  for (let row = 0; row < rows; row += step) {
-    yield { row, k: 0, rows: Math.min(step, rows - row), width };
-  }
-}
-
-type Read = (offset: number, length: number) => Uint8Array;
-
-async function readerOf(data: Tensor): Promise<Read> {
-  const { source } = data;
-  if ('read' in source) return (offset, length) => source.read(offset, length);
-  const bytes = await data.load();
-  return (offset, length) => bytes.subarray(offset, offset + length);
-}
-
-function readPiece(read: Read, matrix: Matrix, piece: Piece): Uint8Array {
-  const { data, rows, width, isTransposed } = matrix;
-  const size = byteLengthOf(data.dtype, 1);
-  if (!isTransposed) return read(piece.row * width * size, piece.rows * width * size);
-  if (piece.rows === rows) return read(piece.k * rows * size, piece.width * rows * size);
-  const run = piece.rows * size;
-  const bytes = new Uint8Array(piece.width * run);
-  for (let k = 0; k < piece.width; k++) {
-    bytes.set(read(((piece.k + k) * rows + piece.row) * size, run), k * run);
-  }
-  return bytes;
 }
 
 function place(
