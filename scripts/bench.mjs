@@ -6,7 +6,15 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-for (const name of ['startup', 'optimize', 'large-model']) {
+for (const name of [
+  'startup',
+  'optimize',
+  'large-model',
+  'quantize',
+  'quantize-models',
+  'transformersjs',
+  'prune-coverage',
+]) {
   const file = join(root, 'bench', `${name}.mjs`);
   if (!existsSync(file)) continue;
   process.stdout.write(`== ${name}\n`);
