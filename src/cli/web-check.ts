@@ -47,6 +47,8 @@ export interface FloatModel {
 const WEB_RUNS = 5;
 /** WebAssembly has 4 GB for the file, the weights made of it and what is computed. */
 const WEB_BYTES = 1.5e9;
+/** With less time than this nobody wants to wait until runs are stable. */
+const HURRIED_MS = 100;
 /** Two models at once only when they take little of it. */
 const PAIR_BYTES = 0.8e9;
 
@@ -71,7 +73,9 @@ export async function tryInNode(
     const shared = { feeds: float.feeds, options: { ...session, stopSpinning: true } };
     const files = path === float.path ? [path] : [float.path, path];
     const contenders = files.map((one) => ({ path: one, ...shared }));
-    const timings = await timeInTurn(contenders, { budgetMs: float.budgetMs, rounds: 1 });
+    const { budgetMs } = float;
+    const warmup = budgetMs < HURRIED_MS ? 1 : undefined;
+    const timings = await timeInTurn(contenders, { budgetMs, warmup, rounds: 1 });
     const [latencyMs, floatLatencyMs] = timings.map(({ samples }) => median(samples)).reverse();
     const similarity = similarityOf(float.outputs, outputs);
     return { runtime, status: 'ok', similarity, loadMs, latencyMs, floatLatencyMs };

@@ -184,10 +184,10 @@ export default class Quantize extends BaseCommand<typeof Quantize> {
       run,
       session,
       reporter,
-      async quantize(float, settings) {
+      async quantize(float, settings, layers) {
         const base = { skip: [], only: [], run, target, seed: flags.seed, calibration: undefined };
         const quantizer = await makeQuantizer({ ...base, float, settings });
-        return quantizer(new Map());
+        return quantizer(layers);
       },
     });
   }

@@ -22,6 +22,7 @@ import {
 import type { Model } from '../../src/graph/index.ts';
 import { dataFilesOf, readModel, writeModel } from '../../src/onnx/index.ts';
 import { inferTypes } from '../../src/ops/index.ts';
+import type { Precision } from '../../src/passes/quantize/context.ts';
 import type { Settings } from '../../src/passes/quantize/settings.ts';
 import { stepsOf, type WebDType } from '../../src/passes/quantize/transformersjs.ts';
 import { renderText } from '../../src/report/render.ts';
@@ -53,7 +54,11 @@ const reporter = new Reporter({
 });
 
 /** As the command quantises for browsers. */
-async function quantize(float: Model, settings: Settings): Promise<Made> {
+async function quantize(
+  float: Model,
+  settings: Settings,
+  layers: ReadonlyMap<string, Precision>,
+): Promise<Made> {
   const target = resolveTarget('web-wasm', {
     architecture: 'x64',
     instructionSets: [],
@@ -61,7 +66,7 @@ async function quantize(float: Model, settings: Settings): Promise<Made> {
   });
   const base = { skip: [], only: [], run, target, seed: 0, calibration: undefined };
   const quantizer = await makeQuantizer({ ...base, float, settings });
-  return quantizer(new Map());
+  return quantizer(layers);
 }
 
 interface SetOptions extends Partial<PresetDeps> {
@@ -151,6 +156,7 @@ describe('makeTransformersJs', () => {
 
   it.each([
     ['bert', ['fp32', 'q4f16']],
+    ['digits-transformer', ['fp32', 'q8']],
     ['digits', ['fp32', 'q8']],
   ] as const)('makes the files of %s similar to it, and smaller', async (name, dtypes) => {
     const sizes = {
@@ -165,7 +171,7 @@ describe('makeTransformersJs', () => {
     const model =
       name === 'bert'
         ? architectureNamed(name).build(sizes as never, 0)
-        : readModel(join('fixtures', 'digits-transformer.onnx'));
+        : readModel(join('fixtures', `${name}.onnx`));
     const variants = await setOf(model, `${name}.onnx`, { dtypes });
     expect(variants.map(({ reason }) => reason)).toEqual(dtypes.map(() => undefined));
     const sizesInBytes = variants.map(({ bytes }) => bytes);

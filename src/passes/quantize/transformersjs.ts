@@ -5,6 +5,7 @@
 // q4f16; MatMulBnb4 with NormalFloat4, 64 weights to a scale, for bnb4.
 
 import { allGraphs, type Model } from '../../graph/index.ts';
+import { layerName, type Precision } from './context.ts';
 import type { Settings } from './settings.ts';
 
 /** The library's names for them (its option `dtype`). */
@@ -68,6 +69,19 @@ const HALF: Settings = { ...BASE, mode: 'fp16', bits: 16 };
  */
 function integers(weights: 'int8' | 'uint8', model: Model): Settings {
   return { ...BASE, weights, reduceRange: weights === 'int8' && !isDecoder(model) };
+}
+
+/**
+ * Convolutions, too, are quantised at run time, although that gains no time: browsers load the 8-bit
+ * file unless they are told otherwise, so there must be one, and it must be small.
+ */
+export function layersOf(model: Model, { mode }: Settings): ReadonlyMap<string, Precision> {
+  const layers = new Map<string, Precision>();
+  if (mode !== 'dynamic') return layers;
+  for (const graph of allGraphs(model)) {
+    for (const node of graph.nodes) if (node.op === 'Conv') layers.set(layerName(node), 'int8');
+  }
+  return layers;
 }
 
 /** Operators whose integer kernels in browsers take uint8 weights only, or are better with them. */
