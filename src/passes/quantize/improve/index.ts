@@ -3,6 +3,7 @@
 import { unknownName } from '../../../errors/usage.ts';
 import type { Model } from '../../../graph/index.ts';
 import { inferTypes } from '../../../ops/index.ts';
+import adaround from './adaround.ts';
 import biasCorrection from './bias-correction.ts';
 import crossLayerEqualization from './cross-layer-equalization.ts';
 import type { ImproveContext, Improvement, ImproveOptions } from './improvement.ts';
@@ -14,6 +15,7 @@ export type { ImproveContext, Improvement, ImproveOptions } from './improvement.
 export const IMPROVEMENTS: readonly Improvement[] = [
   crossLayerEqualization,
   smoothQuant,
+  adaround,
   biasCorrection,
 ];
 
