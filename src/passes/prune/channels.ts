@@ -18,7 +18,7 @@ import {
   type Reduction,
 } from './importance.ts';
 import { cutCopy } from './translate.ts';
-import { unshare } from './unshare.ts';
+import { reshare, unshare } from './unshare.ts';
 
 /** What a search for an amount measures: the share of it that is to be left. */
 export interface Target {
@@ -107,8 +107,10 @@ export async function pruneChannels(
     ? await search(model, options.target, choose, context)
     : (options.amount ?? 0.5);
   const choices = choose(amount).filter(({ units }) => units.length > 0);
+  const pruned = cutCopy(model, choices);
+  reshare(pruned);
   return {
-    model: cutCopy(model, choices),
+    model: pruned,
     outcomes: groups.map((group) => outcomeOf(group, choices, reasons.get(group))),
     frozen,
     choices,

@@ -4,6 +4,7 @@
 
 import { type Graph, graphsOf, type Model, type Value } from '../../graph/index.ts';
 import { constantData } from '../../ops/index.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
 
 /** Gives each reader of a vector its own copy; the data is shared still. True where there was one. */
 export function unshare(model: Model): boolean {
@@ -38,4 +39,21 @@ function splitUses(graph: Graph, value: Value): boolean {
     changed = true;
   }
   return changed;
+}
+
+/** Joins again the vectors that are still the same data: those that nothing was cut from. */
+export function reshare(model: Model): void {
+  for (const graph of graphsOf(model.graph)) {
+    const first = new Map<Tensor, Value>();
+    for (const value of [...graph.initializers]) {
+      const known = value.data && first.get(value.data);
+      if (!value.data || graph.inputs.includes(value) || graph.outputs.includes(value)) continue;
+      if (!known) {
+        first.set(value.data, value);
+        continue;
+      }
+      for (const { node, index } of [...value.uses]) node.setInput(index, known);
+      graph.removeInitializer(value);
+    }
+  }
 }

@@ -116,5 +116,7 @@ describe('equal vectors that are stored once', () => {
     const { outcomes } = await pruneChannels(model, { amount: 0.5 });
     expect(outcomes.map(({ after }) => after)).toEqual([4, 4]);
     expect(model.graph.initializers.size).toBe(before);
+    const none = await pruneChannels(model, { amount: 0 });
+    expect(none.model.graph.initializers.size).toBe(before);
   });
 });
