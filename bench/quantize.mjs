@@ -161,7 +161,7 @@ function accuracyTable() {
   run('gold_data.py', shared, at('gold'));
   const score = (path, name) =>
     existsSync(path)
-      ? Number(run('gold_eval.py', shared, at('gold'), path, name).stdout)
+      ? Number.parseFloat(run('gold_eval.py', shared, at('gold'), path, name).stdout)
       : undefined;
   const cell = (value) =>
     value === undefined || Number.isNaN(value) ? 'failed' : value.toFixed(4);

@@ -1,6 +1,7 @@
 // The modes of quantisation: one entry point for settings, whatever they ask for.
 
 import type { Model, Node } from '../../graph/index.ts';
+import { constantData } from '../../ops/index.ts';
 import type { Target } from '../../targets/target.ts';
 import { quantizeBnb4 } from './bnb4.ts';
 import type { Precision, QuantizeContext } from './context.ts';
@@ -25,8 +26,10 @@ const MODES: Readonly<Record<Exclude<Mode, 'mixed'>, Quantize>> = {
       },
       context,
     ),
-  static: (model, settings, context) =>
-    quantizeStatic(model, staticOptions(settings, context.target), context),
+  static: async (model, settings, context) => {
+    await quantizeStatic(model, staticOptions(settings, context.target), context);
+    await quantizeTables(model, settings, context);
+  },
   fp8: (model, settings, context) =>
     quantizeStatic(
       model,
@@ -50,6 +53,34 @@ const MODES: Readonly<Record<Exclude<Mode, 'mixed'>, Quantize>> = {
   bf16: (model, settings, context) =>
     quantizeHalf(model, { type: 'bf16', keepIo: settings.keepIo }, context),
 };
+
+/** A table of embeddings, or the product at the end of a language model that shares it. */
+function readsTable(node: Node): boolean {
+  if (node.op === 'Gather') return true;
+  const turned = node.op === 'MatMul' ? node.inputs[1]?.producer : undefined;
+  const table = turned?.op === 'Transpose' ? turned.inputs[0] : undefined;
+  return table !== undefined && constantData(table) !== undefined;
+}
+
+/** Tables are picked from, not calculated with: they need no calibration. */
+async function quantizeTables(
+  model: Model,
+  settings: Settings,
+  context: QuantizeContext,
+): Promise<void> {
+  const { weights, perChannel, reduceRange } = settings;
+  await quantizeDynamic(
+    model,
+    { weights, perChannel, reduceRange, format: 'auto' },
+    {
+      ...context,
+      wanted: (node) => (readsTable(node) ? context.wanted(node) : 'float'),
+      decide(node, precision, reason) {
+        if (readsTable(node)) context.decide(node, precision, reason);
+      },
+    },
+  );
+}
 
 function staticOptions(settings: Settings, target: Target): StaticOptions {
   return {
