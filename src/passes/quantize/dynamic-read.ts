@@ -59,7 +59,7 @@ export function readProduct(
     return 'it transposes an operand';
   }
   const found = constantBehind(right);
-  if (!found) return readComputed(node, left, right, options);
+  if (!found) return readComputed(node, left, right, options.products || isAsked);
   const { value, data, transpose } = found;
   const problem = floatProblem(data, isAsked);
   if (problem) return problem;
@@ -83,16 +83,11 @@ export function readProduct(
   return { weights: [weight], transpose };
 }
 
-function readComputed(
-  node: Node,
-  left: Value,
-  right: Value,
-  { products }: DynamicOptions,
-): Reading {
+function readComputed(node: Node, left: Value, right: Value, isAsked: boolean): Reading {
   if (constantData(left)) return 'its constant is the first operand, not the second';
   const reason = [left, right].map(notConstant).find((why) => why !== NOT_CONSTANT);
   if (reason) return reason;
-  if (!products || node.op !== 'MatMul') return 'both of its operands are computed';
+  if (!isAsked || node.op !== 'MatMul') return 'both of its operands are computed';
   const areFloat = left.dtype === 'float32' && right.dtype === 'float32';
   return areFloat ? { weights: [] } : 'its operands are not float32';
 }

@@ -46,7 +46,12 @@ function oneOutput(node: Node, c: UpgradeContext) {
 /** The mask was of the type of the data and became boolean. */
 function maskAsBefore(node: Node, c: UpgradeContext) {
   const mask = node.outputs[1];
-  if (!mask || readOutputs(node).length === 0) return false;
+  if (!mask) return false;
+  if (readOutputs(node).length === 0) {
+    // What is declared of it is no longer true.
+    mask.type = undefined;
+    return false;
+  }
   const dtype = node.input(0)?.dtype;
   if (!dtype) return skip('the type of its input is not known');
   const ratio = node.attrs.get('ratio');
