@@ -57,7 +57,7 @@ export function choose(
   const choice =
     kind === 'gather'
       ? chooseTable(weighted, bits, options, context.target)
-      : chooseWeight(weighted, bits, options, context.target);
+      : chooseWeight(weighted, bits, options, context);
   if (typeof choice === 'string') return stays(choice);
   if (choice.form === 'nbits') return choice;
   const opset = opsetsAt(model, graph).get('') ?? 1;
@@ -125,34 +125,68 @@ function chooseTable(
 
 function chooseWeight(
   weighted: Weighted,
-  bits: BlockBits,
+  asked: BlockBits,
   options: WeightsOptions,
-  target: Target,
+  context: QuantizeContext,
 ): Choice | string {
-  const { kind, matrix } = weighted;
+  const { target } = context;
+  const { kind, node } = weighted;
+  // A channel of a Conv has but one scale, for what may be thousands of weights, or only nine.
+  const isSpared = kind === 'conv' && asked < 8 && context.wanted(node) === undefined;
+  const bits = isSpared ? 8 : asked;
+  const reason = isSpared ? `${asked} bits with one scale per channel lose too much: 8` : undefined;
   const perChannel = kind === 'conv' || options.block === 'channel';
   const scheme = schemeOf(weighted, bits, perChannel ? { ...options, block: 'channel' } : options);
   const isProduct = kind === 'matmul' || kind === 'gemm';
-  const { scaleType, symmetric } = scheme;
-  const hasPacked = hasKernel(target, 'MatMulNBits', bits, scaleType, symmetric);
-  const isPacked = isProduct && hasPacked && options.block !== 'channel';
-  if (options.format !== 'qdq' && isPacked) return { weighted, scheme, form: 'nbits', perChannel };
-  if (isProduct && options.format === 'nbits') {
-    if (options.block === 'channel') return 'MatMulNBits has no scales per channel';
-    return `${target.name} has no MatMulNBits of ${bits} bits and ${scaleType}`;
+  const hasPacked = hasKernel(target, 'MatMulNBits', bits, scheme.scaleType, scheme.symmetric);
+  if (options.format !== 'qdq' && isProduct && hasPacked && options.block !== 'channel') {
+    return { weighted, scheme, form: 'nbits', perChannel };
   }
-  if (!isProduct && options.format !== 'qdq') {
-    return 'its weight would be unpacked in every run; format qdq stores it in few bits all the same';
-  }
+  const refusal = isProduct ? refusePacked(scheme, options, target) : refuseUnpacking(options);
+  return (
+    refusal ??
+    refuseDequantize(weighted, scheme, perChannel, target) ?? {
+      weighted,
+      scheme,
+      form: 'qdq',
+      perChannel,
+      reason,
+    }
+  );
+}
+
+/** Why a product that is to be a MatMulNBits cannot be one. */
+function refusePacked(
+  { bits, scaleType }: BlockScheme,
+  { format, block }: WeightsOptions,
+  target: Target,
+): string | undefined {
+  if (format !== 'nbits') return undefined;
+  if (block === 'channel') return 'MatMulNBits has no scales per channel';
+  return `${target.name} has no MatMulNBits of ${bits} bits and ${scaleType}`;
+}
+
+function refuseUnpacking({ format }: WeightsOptions): string | undefined {
+  return format === 'qdq'
+    ? undefined
+    : 'its weight would be unpacked in every run; format qdq stores it in few bits all the same';
+}
+
+function refuseDequantize(
+  { matrix }: Weighted,
+  { bits, symmetric }: BlockScheme,
+  perChannel: boolean,
+  target: Target,
+): string | undefined {
   const type = `${symmetric ? 'int' : 'uint'}${bits}`;
-  if (!target.has(`DequantizeLinear:${type}-${perChannel ? 'per-channel' : 'blocked'}`)) {
-    return `${target.name} has no DequantizeLinear of ${type} ${perChannel ? 'per channel' : 'in blocks'}`;
+  const [suffix, how] = perChannel ? ['per-channel', 'per channel'] : ['blocked', 'in blocks'];
+  if (!target.has(`DequantizeLinear:${type}-${suffix}`)) {
+    return `${target.name} has no DequantizeLinear of ${type} ${how}`;
   }
   // onnxruntime 1.30 fuses these into a MatMulNBits that is wrong.
-  if (bits === 2 && matrix.isTransposed && matrix.rows % 4 !== 0) {
-    return `it has ${matrix.rows} columns, and 2 bits need a multiple of 4`;
-  }
-  return { weighted, scheme, form: 'qdq', perChannel };
+  return bits === 2 && matrix.isTransposed && matrix.rows % 4 !== 0
+    ? `it has ${matrix.rows} columns, and 2 bits need a multiple of 4`
+    : undefined;
 }
 
 function schemeOf(

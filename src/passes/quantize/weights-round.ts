@@ -9,7 +9,8 @@ import { scaleByActivation } from './awq.ts';
 import type { QuantizeContext } from './context.ts';
 import { eachFeedback, feedsOf, type Share } from './gptq.ts';
 import type { Choice, WeightsOptions } from './weights-plan.ts';
-import { type PackedTensors, type Rounding, WeightStore } from './weights-store.ts';
+import { type Rounding, WeightStore } from './weights-store.ts';
+import type { PackedTensors } from './weights-tensors.ts';
 
 export interface Rounded {
   readonly tensors: PackedTensors;

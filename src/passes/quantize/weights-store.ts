@@ -2,7 +2,6 @@
 // holds the codes of one weight and a few megabytes of floats, whatever the size of the model. What
 // was computed last is kept for a while, as codes, scales and zero points are read one by one.
 
-import { packCodes, packEachRow, transposeMatrix } from '../../tensor/block-packing.ts';
 import {
   type BlockAlgorithm,
   type BlockLayout,
@@ -12,10 +11,8 @@ import {
   quantizePart,
 } from '../../tensor/block-task.ts';
 import type { BlockScheme } from '../../tensor/blocks.ts';
-import { byteLengthOf, type DType } from '../../tensor/dtype.ts';
 import type { Feedback } from '../../tensor/feedback.ts';
-import { floatTensor } from '../../tensor/scale.ts';
-import { Tensor } from '../../tensor/tensor.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
 import { poolSize, quantizeInPool } from '../../threads/pool.ts';
 import {
   PIECE_BYTES,
@@ -25,6 +22,7 @@ import {
   readerOf,
   readPiece,
 } from './weights-pieces.ts';
+import { type PackedTensors, packedTensors } from './weights-tensors.ts';
 
 /** A float matrix to quantise: `rows` outputs (or entries of a table), blocks along `width`. */
 export interface Matrix {
@@ -43,12 +41,6 @@ export interface Rounding {
   readonly perChannel: boolean;
   readonly factors?: Float64Array | undefined;
   readonly feedback?: Feedback | undefined;
-}
-
-export interface PackedTensors {
-  readonly codes: Tensor;
-  readonly scales: Tensor;
-  readonly zeroPoints: Tensor | undefined;
 }
 
 /** Called with the index of an element that is NaN or infinite; throws. */
@@ -117,61 +109,6 @@ export class WeightStore {
       total -= job.bytes;
     }
   }
-}
-
-/** Codes, scales and zero points in the shapes that the operators want. */
-function packedTensors(
-  matrix: Matrix,
-  { scheme, layout, perChannel }: Rounding,
-  compute: () => Promise<BlockPart>,
-): PackedTensors {
-  const { rows, width } = matrix;
-  const { bits, block, symmetric, scaleType } = scheme;
-  const blocks = Math.ceil(width / block);
-  const isStored = layout === 'stored';
-  const turned = isStored && matrix.isTransposed;
-  const leading = isStored ? matrix.data.shape.slice(0, -2) : [];
-  const small = perChannel ? [rows] : [...leading, ...(turned ? [blocks, rows] : [rows, blocks])];
-  const codes: [DType, number[], number] = isStored
-    ? [symmetric ? `int${bits}` : `uint${bits}`, [...matrix.data.shape], rows * width]
-    : ['uint8', [rows, blocks, (block * bits) / 8], rows * blocks * block];
-  const arrange = <T extends Float32Array | Uint8Array>(values: T): T =>
-    turned ? transposeMatrix(values, rows, blocks, values.slice() as T) : values;
-  const zeroShape = isStored ? small : [rows, Math.ceil((blocks * bits) / 8)];
-  const zeroType = isStored ? (`uint${bits}` as const) : 'uint8';
-  return {
-    codes: derived(
-      codes[0],
-      codes[1],
-      packedBytes(codes[2], scheme),
-      async () => (await compute()).codes,
-    ),
-    scales: derived(scaleType, small, byteLengthOf(scaleType, rows * blocks), async () => {
-      const scales = arrange((await compute()).scales);
-      return floatTensor(scaleType, small, Float64Array.from(scales)).bytes();
-    }),
-    zeroPoints: symmetric
-      ? undefined
-      : derived(zeroType, zeroShape, byteLengthOf(zeroType, count(zeroShape)), async () => {
-          const { zeroPoints } = await compute();
-          return isStored
-            ? packCodes(arrange(zeroPoints), bits)
-            : packEachRow(zeroPoints, rows, blocks, bits);
-        }),
-  };
-}
-
-function derived(
-  dtype: DType,
-  shape: readonly number[],
-  byteLength: number,
-  compute: () => Promise<Uint8Array>,
-): Tensor {
-  return new Tensor(dtype, shape, { byteLength, compute });
-}
-
-function count(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
 }
 
 /** All of a matrix, piece by piece. */

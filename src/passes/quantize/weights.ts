@@ -21,7 +21,7 @@ import {
 } from './weights-plan.ts';
 import { writeQdq } from './weights-qdq.ts';
 import { roundShares } from './weights-round.ts';
-import type { PackedTensors } from './weights-store.ts';
+import type { PackedTensors } from './weights-tensors.ts';
 
 export type { WeightsOptions } from './weights-plan.ts';
 

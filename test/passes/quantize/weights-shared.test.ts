@@ -178,6 +178,34 @@ describe('weights that are shared', () => {
   });
 });
 
+describe('convolutions', () => {
+  const text = `g (float[1, 16, 9, 9] x) => (float[1, 32, 9, 9] y) <float[32, 16, 3, 3] w = random> {
+    [c] y = Conv<pads = [1, 1, 1, 1]>(x, w)
+  }`;
+  const feeds = new Map([['x', Tensor.of('float32', [1, 16, 9, 9], normals(1296))]]);
+
+  it('keep 8 bits per channel behind DequantizeLinear, fewer where that is wanted', async () => {
+    const plain = await result(parseModel(text), feeds);
+    const reason = '4 bits with one scale per channel lose too much: 8';
+    for (const [wanted, told, limit] of [
+      [{}, ['c', 'int8', reason], 0.6],
+      [{ c: 'int4' }, ['c', 'int4', undefined], 8],
+    ] as const) {
+      const { model, decided } = await quantized(text, { format: 'qdq' }, { wanted });
+      expect(decided).toEqual([told]);
+      expect(opsOf(model)).toEqual(['Conv', 'DequantizeLinear']);
+      const worst = largestDifference(plain, await result(model, feeds));
+      expect(worst).toBeLessThan(limit);
+      expect(worst).toBeGreaterThan(limit / 100);
+    }
+  });
+
+  it('stay float where nothing but DequantizeLinear could read them', async () => {
+    const { decided } = await quantized(text);
+    expect(decided[0]?.[2]).toMatch('its weight would be unpacked in every run');
+  });
+});
+
 describe('what stays float', () => {
   it('says why', async () => {
     const { decided, model } = await quantized(
