@@ -87,7 +87,7 @@ export class AxisGraph {
   holds(active: (link: AxisLink) => boolean): Map<number, Hold> {
     const held = new Map<number, Hold>();
     const hold = (axis: Axis | undefined, reason: Hold) => {
-      if (axis && axis.size > 1 && !held.has(axis.id)) held.set(axis.id, reason);
+      if (axis && !held.has(axis.id)) held.set(axis.id, reason);
     };
     for (const value of this.#ids.keys()) {
       const reason = this.#border(value);

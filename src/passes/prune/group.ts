@@ -132,7 +132,7 @@ class Sets {
       const isWeight = this.#graph.isWeight(axis.value);
       this.#each(axis, (set, position) => {
         const key = classes[set] as number;
-        if (key === 0 || this.#stopped.has(set)) return;
+        if (this.#stopped.has(set)) return;
         let builder = byClass.get(key);
         if (!builder) {
           builder = new GroupBuilder();
@@ -149,14 +149,13 @@ class Sets {
     return found;
   }
 
-  /** The class of every set, by its first slot; 0 for sets of axes of one position. */
+  /** The class of every set, by its first slot. */
   #partition(): Int32Array {
     const classes = new Int32Array(this.#slots.count);
     const seen = new Int32Array(this.#slots.count).fill(-1);
     const names = new Map<number, number>();
     const { axes } = this.#graph;
     for (const axis of axes) {
-      if (axis.size === 1) continue;
       this.#each(axis, (set) => {
         if (seen[set] === axis.id) return;
         seen[set] = axis.id;
