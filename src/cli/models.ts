@@ -1,6 +1,6 @@
 // Models in and out of commands: `-` for the standard streams, default names, summaries.
 
-import { readFileSync, statSync } from 'node:fs';
+import { readSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { modelUnsound } from '../errors/model.ts';
 import { allGraphs, checkModel, type Model } from '../graph/index.ts';
@@ -12,7 +12,33 @@ const STDIN = 0;
 
 /** Reads a model from a file, or from standard input for `-`. */
 export function readInput(path: string): Model {
-  return path === '-' ? decodeModel(readFileSync(STDIN), { path: '-' }) : readModel(path);
+  return path === '-' ? decodeModel(readStandardInput(), { path: '-' }) : readModel(path);
+}
+
+/** All of standard input; a pipe that others have made non-blocking is waited for. */
+function readStandardInput(): Buffer {
+  const chunks: Buffer[] = [];
+  for (;;) {
+    const chunk = Buffer.allocUnsafe(1 << 20);
+    const length = readOrWait(chunk);
+    if (length === 0) return Buffer.concat(chunks);
+    chunks.push(chunk.subarray(0, length));
+  }
+}
+
+const PAUSE_MS = 5;
+
+function readOrWait(chunk: Buffer): number {
+  for (;;) {
+    try {
+      return readSync(STDIN, chunk);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EOF') return 0;
+      if (code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);
+    }
+  }
 }
 
 /** The same for commands that work with the graph: throws where its structure is broken. */

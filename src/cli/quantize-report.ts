@@ -5,6 +5,7 @@ import { type Block, formatBytes, type ModelSummary, type Table } from '../repor
 import type { Contest } from '../runtime/contest.ts';
 import type { Judge, Quality } from './judge.ts';
 import type { Decision } from './quantizer.ts';
+import type { WebTrial } from './web-trial.ts';
 
 export interface Findings {
   readonly before: ModelSummary;
@@ -13,6 +14,7 @@ export interface Findings {
   readonly judge?: Judge | undefined;
   readonly quality?: Quality | undefined;
   readonly speed?: Contest | undefined;
+  readonly web?: WebTrial | undefined;
   readonly sensitivity: readonly Sensitivity[];
 }
 
@@ -28,7 +30,7 @@ export function quantizeBlocks(found: Findings): Block[] {
   return [...blocks, { text: `Written to ${place}.` }];
 }
 
-function comparison({ before, after, judge, quality, speed }: Findings): Table {
+function comparison({ before, after, judge, quality, speed, web }: Findings): Table {
   const rows: (string | number)[][] = [
     ['size', formatBytes(before.bytes), formatBytes(after.bytes), ratio(after.bytes, before.bytes)],
     ['nodes', before.nodes, after.nodes, ''],
@@ -38,6 +40,10 @@ function comparison({ before, after, judge, quality, speed }: Findings): Table {
     const { reference, contender, comparison: times } = speed;
     const verdict = `${(1 / times.ratio).toFixed(2)}x the speed (${times.verdict})`;
     rows.push(['median run', ms(reference.p50), ms(contender.p50), verdict]);
+  }
+  if (web) {
+    const times = `${(web.beforeMs / web.afterMs).toFixed(2)}x the speed`;
+    rows.push([web.runtime, ms(web.beforeMs), ms(web.afterMs), times]);
   }
   if (judge && quality) {
     if (judge.metric === 'accuracy') {
@@ -113,7 +119,7 @@ function sensitivities(list: readonly Sensitivity[]): Table {
 
 /** The figures of the report; units are in the names. */
 export function quantizeMetrics(found: Findings): object {
-  const { before, after, judge, quality, speed, decisions } = found;
+  const { before, after, judge, quality, speed, decisions, web } = found;
   const counts: Record<string, number> = {};
   for (const { precision } of decisions) counts[precision] = (counts[precision] ?? 0) + 1;
   return {
@@ -129,6 +135,11 @@ export function quantizeMetrics(found: Findings): object {
           max_abs_error: quality.maxAbsError,
           drop: judge.reference - quality.score,
           samples: quality.samples,
+        }
+      : {}),
+    ...(web
+      ? {
+          web: { runtime: web.runtime, latency_ms: { p50: web.afterMs, p50_before: web.beforeMs } },
         }
       : {}),
     ...(speed

@@ -14,6 +14,7 @@ import type { Pattern } from '../passes/select.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { Contest } from '../runtime/contest.ts';
 import type { SessionOptions } from '../runtime/options.ts';
+import { isWebTarget } from '../runtime/web/target.ts';
 import type { Target } from '../targets/target.ts';
 import type { Judge, Quality } from './judge.ts';
 import { keepFaster, timeAgainst } from './keep-faster.ts';
@@ -28,6 +29,7 @@ import {
   requireQuantized,
 } from './quantizer.ts';
 import type { Trials } from './trials.ts';
+import { tryOnTarget, type WebTrial } from './web-trial.ts';
 
 export interface QuantizeInput {
   /** As it was read: the reference for everything. */
@@ -64,6 +66,8 @@ export interface QuantizeResult {
   readonly judge?: Judge | undefined;
   readonly quality?: Quality | undefined;
   readonly speed?: Contest | undefined;
+  /** On a target that is a browser. */
+  readonly web?: WebTrial | undefined;
   readonly sensitivity: readonly Sensitivity[];
   readonly unmet?: XformError | undefined;
 }
@@ -107,7 +111,20 @@ async function measured(
     if (!input.keepFaster) warnIfSlower(reporter, speed);
   }
   const quality = await judge.judge(quantized.model);
-  return { ...tuned, layers, quantized, judge, quality, speed };
+  const web = await webTrial(input, trials, quantized);
+  return { ...tuned, layers, quantized, judge, quality, speed, ...(web ? { web } : {}) };
+}
+
+async function webTrial(
+  { bench, target, reporter }: QuantizeInput,
+  trials: Trials,
+  { model }: Quantized,
+): Promise<WebTrial | undefined> {
+  if (!bench || !isWebTarget(target.name)) return undefined;
+  const found = await tryOnTarget(target.name, trials.speed, model);
+  if ('runtime' in found) return found;
+  reporter.warn(found);
+  return undefined;
 }
 
 /** The whole model lost time: it is handed back as it was, and the report says so. */
