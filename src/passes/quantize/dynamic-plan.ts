@@ -57,7 +57,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   'com.microsoft:Attention': 'attention',
 };
 
-const QUANTIZED = new Set([
+export const QUANTIZED = new Set([
   ...['MatMulInteger', 'ConvInteger', 'QLinearConv', 'QLinearMatMul', 'QGemm', 'QAttention'],
   ...['DynamicQuantizeMatMul', 'MatMulIntegerToFloat', 'DynamicQuantizeLSTM', 'MatMulNBits'],
   ...['GatherBlockQuantized', 'MatMulBnb4', 'QMoE'],

@@ -1,11 +1,16 @@
-// Puts QuantizeLinear and DequantizeLinear behind the values that are rounded. All readers read what
-// comes out of the pair, so that the kernel before it may hand over integers.
+// Puts QuantizeLinear and DequantizeLinear behind the values that are rounded. What an integer kernel
+// makes is read through the pair by everybody; what was made in float is read through it only by
+// integer kernels, as the floats are there anyway.
 
-import { Builder, type Graph, type Model, type Value } from '../../graph/index.ts';
+import { Builder, type Graph, type Model, type Node, type Value } from '../../graph/index.ts';
 import { inferNode } from '../../ops/index.ts';
-import type { Affine } from '../../tensor/affine.ts';
+import { type Affine, integerRange, type QuantizedType } from '../../tensor/affine.ts';
 import type { DType } from '../../tensor/dtype.ts';
 import { Tensor } from '../../tensor/tensor.ts';
+import { removeDead } from '../match.ts';
+import { importDomain } from '../pass.ts';
+import { boundsOf, type Flow } from './static-flow.ts';
+import type { Scheme } from './static-lift.ts';
 
 export interface Scale extends Affine {
   /** The value that was calibrated; what is moved shares its scale. */
@@ -13,60 +18,98 @@ export interface Scale extends Affine {
   readonly type: DType;
 }
 
-/** Initializers with scale and zero point, one pair per source. */
-export class ScaleStore {
-  readonly #graph: Graph;
-  readonly #made = new Map<Value, readonly [Value, Value]>();
+/** Scale and zero point as initializers. */
+type Parameters = readonly [Value, Value];
 
-  constructor(graph: Graph) {
-    this.#graph = graph;
+export class PairWriter {
+  readonly #model: Model;
+  readonly #graph: Graph;
+  readonly #domain: Scheme['domain'];
+  readonly #made = new Map<Value, Parameters>();
+
+  constructor(model: Model, domain: Scheme['domain']) {
+    this.#model = model;
+    this.#graph = model.graph;
+    this.#domain = domain;
+    if (domain) importDomain(model, model.graph, domain, 1);
   }
 
-  of({ source, scale, zeroPoint, type }: Scale): readonly [Value, Value] {
+  insertAll(flow: Flow, scales: ReadonlyMap<Value, Scale>): void {
+    for (const value of flow.rounded) {
+      const scale = scales.get(value);
+      if (scale) this.#insert(value, this.#parameters(scale), flow);
+    }
+    for (const [result, joint] of flow.joined) this.#dropJoint(result, joint, flow, scales);
+  }
+
+  /** DequantizeLinear of codes, before `at`. */
+  dequantize(at: Node, inputs: readonly Value[], name: string, axis?: number): Value {
+    const g = new Builder(this.#graph, at, (made) => inferNode(this.#model, made));
+    const attrs = axis === undefined ? {} : { axis };
+    const options = { name: this.#graph.fresh(`${name}_dq`), domain: this.#domain };
+    return g.op('DequantizeLinear', inputs, attrs, options);
+  }
+
+  /** One pair of initializers for everything that shares a scale. */
+  #parameters({ source, scale, zeroPoint, type }: Scale): Parameters {
     const known = this.#made.get(source);
     if (known) return known;
+    const graph = this.#graph;
     const pair = [
-      this.#graph.addInitializer(`${source.name}_scale`, Tensor.scalar('float32', scale)),
-      this.#graph.addInitializer(`${source.name}_zero_point`, Tensor.scalar(type, zeroPoint)),
+      graph.addInitializer(`${source.name}_scale`, Tensor.scalar('float32', scale)),
+      graph.addInitializer(`${source.name}_zero_point`, Tensor.scalar(type, zeroPoint)),
     ] as const;
     this.#made.set(source, pair);
     return pair;
   }
-}
 
-export function insertPairs(model: Model, scales: ReadonlyMap<Value, Scale>): void {
-  const store = new ScaleStore(model.graph);
-  for (const [value, scale] of scales) insertPair(model, value, store.of(scale));
-}
+  #insert(value: Value, parameters: Parameters, flow: Flow): void {
+    const graph = this.#graph;
+    const isMade = flow.made.has(value);
+    const readers = value.uses.filter(({ node }) => isMade || flow.integer.has(node));
+    const at = value.producer ? value.producer.place.next : [...graph.nodes][0];
+    const g = new Builder(graph, at, (node) => inferNode(this.#model, node));
+    const domain = this.#domain;
+    const name = (ending: string) => graph.fresh(`${value.name}_${ending}`);
+    const q = g.op('QuantizeLinear', [value, ...parameters], {}, { name: name('q'), domain });
+    const dq = g.op('DequantizeLinear', [q, ...parameters], {}, { name: name('dq'), domain });
+    if (!dq.shape && value.type) dq.type = value.type;
+    for (const { node, index } of readers) node.setInput(index, dq);
+    if (isMade && graph.outputs.includes(value)) this.#renameOutput(value, dq);
+  }
 
-function insertPair(model: Model, value: Value, parameters: readonly [Value, Value]): void {
-  const { graph } = model;
-  const readers = [...value.uses];
-  const at = value.producer ? value.producer.place.next : [...graph.nodes][0];
-  const g = new Builder(graph, at, (node) => inferNode(model, node));
-  const q = g.op(
-    'QuantizeLinear',
-    [value, ...parameters],
-    {},
-    { name: nameFor(graph, value, 'q') },
-  );
-  const dq = g.op(
-    'DequantizeLinear',
-    [q, ...parameters],
-    {},
-    { name: nameFor(graph, value, 'dq') },
-  );
-  for (const { node, index } of readers) node.setInput(index, dq);
-  if (value.producer && graph.outputs.includes(value)) {
-    // The output keeps its name; what the kernel makes gets another one.
+  /** The output keeps its name; what the kernel makes gets another one. */
+  #renameOutput(value: Value, dq: Value): void {
+    const graph = this.#graph;
     const { name } = value;
     value.name = graph.fresh(`${name}_float`);
     dq.name = name;
     dq.type = value.type;
+    dq.origin = value.origin;
+    value.origin = undefined;
+    graph.declared.delete(value);
     graph.outputs = graph.outputs.map((output) => (output === value ? dq : output));
+  }
+
+  /** Takes away a Relu or Clip that cuts off only what no integer stands for. */
+  #dropJoint(result: Value, joint: Node, flow: Flow, scales: ReadonlyMap<Value, Scale>): void {
+    const scale = scales.get(result);
+    const [use, ...others] = result.uses;
+    const input = joint.inputs[0];
+    if (!scale || !use || !input || others.length > 0 || !flow.made.has(result)) return;
+    if (!covers(joint, scale)) return;
+    use.node.setInput(use.index, input);
+    removeDead(this.#graph, [joint]);
   }
 }
 
-function nameFor(graph: Graph, value: Value, ending: string): string {
-  return graph.fresh(`${value.name}_${ending}`);
+/** Whether all that integers stand for lies between the bounds, but for the rounding of the scale. */
+function covers(joint: Node, { scale, zeroPoint, type }: Scale): boolean {
+  const bounds = boundsOf(joint);
+  if (!bounds || type.startsWith('float')) return false;
+  const codes = integerRange({ type: type as QuantizedType, symmetric: false });
+  const slack = scale / 1000;
+  const min = scale * (codes.min - zeroPoint);
+  const max = scale * (codes.max - zeroPoint);
+  return min >= bounds.min - slack && max <= bounds.max + slack;
 }

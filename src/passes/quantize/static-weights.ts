@@ -1,220 +1,153 @@
-// Weights and biases of statically quantised products. Weights have a scale per output channel, biases
-// are int32 with the product of the scales of activation and weight, both stored as integers behind a
-// DequantizeLinear. A bias that would not fit makes the scale of its weight channel larger, as
-// onnxruntime's own tool does.
+// Weights of statically quantised products: a scale per output channel, integers in the file behind a
+// DequantizeLinear. Each is measured and stored once, whoever reads it; the integers are calculated
+// when somebody writes them.
 
 import { weightNotFinite } from '../../errors/model.ts';
-import { Builder, type Model, type Node, type Value } from '../../graph/index.ts';
-import { constantData, inferNode } from '../../ops/index.ts';
+import type { Model, Node, Value } from '../../graph/index.ts';
 import { quantizeRole } from '../../ops/quantize-roles.ts';
-import { roundHalfEven } from '../../tensor/affine.ts';
 import { type Affines, type ArrayScheme, affinesOf, codesOf } from '../../tensor/affine-array.ts';
 import { byteLengthOf, type DType } from '../../tensor/dtype.ts';
-import { elementsOf } from '../../tensor/elements.ts';
+import { scaleBlocks } from '../../tensor/scale.ts';
 import { Tensor } from '../../tensor/tensor.ts';
-import { dropUnused } from '../match.ts';
-import type { QuantizeContext } from './context.ts';
-import { Float8, type Float8Type } from './float8.ts';
-import type { StaticOptions } from './static.ts';
-import type { Scale } from './static-insert.ts';
+import { Float8 } from './float8.ts';
+import { encodeFloat8 } from './float8-array.ts';
+import type { PairWriter } from './static-insert.ts';
+import type { Scheme } from './static-lift.ts';
+import type { ConstantOperand } from './static-products.ts';
 
-interface Weight {
+/** A constant as integers. */
+export interface QuantizedConstant {
   readonly value: Value;
   readonly data: Tensor;
   readonly scheme: ArrayScheme;
+  /** Its scales may be widened until it is stored. */
   readonly affines: Affines;
   /** What stands for it in the graph, once it is there. */
   output?: Value;
 }
 
-interface Product {
-  readonly node: Node;
-  readonly index: number;
-  readonly weight: Weight;
-  readonly activation: Scale | undefined;
+export class Weights {
+  readonly #model: Model;
+  readonly #scheme: Scheme;
+  readonly #known = new Map<string, QuantizedConstant>();
+
+  constructor(model: Model, scheme: Scheme) {
+    this.#model = model;
+    this.#scheme = scheme;
+  }
+
+  get all(): Iterable<QuantizedConstant> {
+    return this.#known.values();
+  }
+
+  /** The weight of a product, its factor included. */
+  async weight(node: Node, { index, value, data }: ConstantOperand): Promise<QuantizedConstant> {
+    const alpha = node.op === 'Gemm' ? node.float('alpha', 1) : 1;
+    const scaled = alpha === 1 ? data : scaleBlocks(data, data.size, () => alpha);
+    const key = `${value.name} ${index} ${alpha}`;
+    return this.#measure(key, node, value, scaled, this.#schemeOf(node, index));
+  }
+
+  /** A constant beside activations: in one type with them. */
+  constant(node: Node, value: Value, data: Tensor): Promise<QuantizedConstant> {
+    return this.#measure(`${value.name} constant`, node, value, data, this.#ofActivations());
+  }
+
+  #schemeOf(node: Node, index: number): ArrayScheme {
+    // Integer kernels multiply activations with weights: what comes first is an activation.
+    if (index === 0) return this.#ofActivations();
+    const { weights: type, reduceRange, perChannel } = this.#scheme;
+    const axis = perChannel ? quantizeRole(node)?.channels?.(node, index) : undefined;
+    // QLinearConv takes one zero point for all channels.
+    const symmetric = !type.startsWith('u') || axis !== undefined;
+    return { type, symmetric, reduceRange, axis };
+  }
+
+  #ofActivations(): ArrayScheme {
+    const { activations: type, symmetricActivations: symmetric } = this.#scheme;
+    return { type, symmetric };
+  }
+
+  async #measure(
+    name: string,
+    node: Node,
+    value: Value,
+    data: Tensor,
+    scheme: ArrayScheme,
+  ): Promise<QuantizedConstant> {
+    const key = `${name} ${scheme.axis}`;
+    const known = this.#known.get(key);
+    if (known) return known;
+    const onNotFinite = () => {
+      throw weightNotFinite(value.name, node.describe(), this.#model.path);
+    };
+    const { scales, zeroPoints } = await measured(data, scheme, onNotFinite);
+    const affines = { scales: scales.slice(), zeroPoints };
+    const made: QuantizedConstant = { value, data, scheme, affines };
+    this.#known.set(key, made);
+    return made;
+  }
 }
 
-/** Replaces the constant operands of the products. */
-export async function quantizeOperands(
-  model: Model,
-  products: readonly Node[],
-  scales: ReadonlyMap<Value, Scale>,
-  options: StaticOptions,
-  context: QuantizeContext,
-): Promise<void> {
-  const weights = new Map<string, Weight>();
-  const found: Product[] = [];
-  for (const node of products) {
-    const index = node.inputs[1] && constantData(node.inputs[1]) ? 1 : 0;
-    const value = node.inputs[index];
-    const data = value && constantData(value);
-    if (!value || !data) continue;
-    const axis = options.perChannel ? quantizeRole(node)?.channels?.(node, index) : undefined;
-    const key = `${value.name} ${axis}`;
-    const weight =
-      weights.get(key) ?? (await measure(node, value, data, axis, options, model.path));
-    weights.set(key, weight);
-    const activation = node.inputs[1 - index];
-    found.push({ node, index, weight, activation: activation && scales.get(activation) });
-  }
-  const integers = options.float8 ? [] : found.filter((product) => hasBias(product));
-  for (const product of integers) makeRoom(product);
-  for (const product of found) {
-    product.weight.output ??= storeWeight(model, product, options);
-    product.node.setInput(product.index, product.weight.output);
-  }
-  for (const product of integers) storeBias(model, product, context);
-  for (const { value } of weights.values()) dropUnused(model.graph, value);
-}
+const cache = new WeakMap<Tensor, Map<string, Affines>>();
 
-async function measure(
-  node: Node,
-  value: Value,
+/** Tensors never change: a search that quantises again and again measures them once. */
+async function measured(
   data: Tensor,
-  axis: number | undefined,
-  options: StaticOptions,
-  path: string | undefined,
-): Promise<Weight> {
-  const symmetric = options.weights === 'int8';
-  const scheme = { type: options.weights, symmetric, reduceRange: options.reduceRange, axis };
-  const onNotFinite = () => {
-    throw weightNotFinite(value.name, node.describe(), path);
-  };
-  return { value, data, scheme, affines: await affinesOf(data, scheme, onNotFinite) };
+  scheme: ArrayScheme,
+  onNotFinite: () => never,
+): Promise<Affines> {
+  const ofTensor = cache.get(data) ?? new Map<string, Affines>();
+  cache.set(data, ofTensor);
+  const key = `${scheme.type} ${scheme.symmetric} ${scheme.reduceRange} ${scheme.axis}`;
+  const affines = ofTensor.get(key) ?? (await affinesOf(data, scheme, onNotFinite));
+  ofTensor.set(key, affines);
+  return affines;
 }
 
-function storeWeight(model: Model, product: Product, options: StaticOptions): Value {
-  const { weight, node } = product;
-  const { value, data, scheme } = weight;
-  const { float8 } = options;
-  const parameters = float8
-    ? floatParameters(float8, weight)
+/** Stores a constant, before the node that reads it first. */
+export function storeConstant(
+  model: Model,
+  node: Node,
+  constant: QuantizedConstant,
+  scheme: Scheme,
+  pairs: PairWriter,
+): Value {
+  const { value, data, scheme: own, affines } = constant;
+  const { axis } = own;
+  const { type, scales, zero, compute } = scheme.float8
+    ? inFloat8(scheme.float8, constant)
     : {
-        type: scheme.type as DType,
-        scales: weight.affines.scales,
-        zero: weight.affines.zeroPoints,
+        type: own.type as DType,
+        scales: affines.scales,
+        zero: affines.zeroPoints,
+        compute: async () => bytesOf(await codesOf(data, own, affines)),
       };
-  const compute = async (): Promise<Uint8Array> => {
-    if (float8) return floatCodes(float8, data, parameters.scales, scheme.axis);
-    return bytesOf(await codesOf(data, scheme, weight.affines));
-  };
-  const source = { byteLength: byteLengthOf(parameters.type, data.size), compute };
-  const shape = scheme.axis === undefined ? [] : [parameters.scales.length];
+  const shape = axis === undefined ? [] : [scales.length];
+  const source = { byteLength: byteLengthOf(type, data.size), compute };
   const { graph } = model;
   const inputs = [
-    graph.addInitializer(
-      `${value.name}_quantized`,
-      new Tensor(parameters.type, data.shape, source),
-    ),
-    graph.addInitializer(`${value.name}_scale`, Tensor.of('float32', shape, parameters.scales)),
-    graph.addInitializer(
-      `${value.name}_zero_point`,
-      Tensor.fromBytes(parameters.type, shape, bytesOf(parameters.zero)),
-    ),
+    graph.addInitializer(`${value.name}_quantized`, new Tensor(type, data.shape, source)),
+    graph.addInitializer(`${value.name}_scale`, Tensor.of('float32', shape, scales)),
+    graph.addInitializer(`${value.name}_zero_point`, Tensor.fromBytes(type, shape, bytesOf(zero))),
   ];
-  const g = new Builder(graph, node, (made) => inferNode(model, made));
-  const attrs = scheme.axis === undefined ? {} : { axis: scheme.axis };
-  return g.op('DequantizeLinear', inputs, attrs, { name: graph.fresh(`${value.name}_dq`) });
+  return pairs.dequantize(node, inputs, value.name, axis);
 }
 
-type Floats = ArrayLike<number>;
-
 /** One scale per channel from its largest magnitude, which the integer scales know up to a factor. */
-function floatParameters(type: Float8Type, { affines, scheme }: Weight) {
+function inFloat8(type: NonNullable<Scheme['float8']>, constant: QuantizedConstant) {
+  const { affines, data, scheme } = constant;
   const levels = scheme.type === 'int8' ? 127 : 255;
   const scales = Float32Array.from(affines.scales, (scale) => {
     const largest = scale * levels;
     return Float8.affine(type, { min: -largest, max: largest }).scale;
   });
-  return { type: type as DType, scales, zero: new Uint8Array(scales.length) };
-}
-
-async function floatCodes(
-  type: Float8Type,
-  data: Tensor,
-  scales: Float32Array,
-  axis: number | undefined,
-): Promise<Uint8Array> {
-  const loaded = Tensor.fromBytes(data.dtype, data.shape, await data.load());
-  const values = elementsOf(loaded) as Floats;
-  const inner = axis === undefined ? values.length : product(data.shape.slice(axis + 1));
-  const codes = new Uint8Array(values.length);
-  for (let i = 0; i < values.length; i++) {
-    const channel = axis === undefined ? 0 : Math.floor(i / inner) % scales.length;
-    codes[i] = Float8.encode(type, (values[i] as number) / (scales[channel] as number));
-  }
-  return codes;
-}
-
-function product(dims: readonly number[]): number {
-  return dims.reduce((a, b) => a * b, 1);
-}
-
-/** A constant float bias that the integer kernel can take. */
-function hasBias({ node, activation }: Product): boolean {
-  const index = quantizeRole(node)?.bias;
-  const bias = index === undefined ? undefined : node.inputs[index];
-  const data = bias && constantData(bias);
-  const isVector = data && data.shape.filter((dim) => dim !== 1).length <= 1;
-  const isPlain = node.op !== 'Gemm' || node.float('beta', 1) === 1;
-  return activation !== undefined && isVector === true && data.dtype === 'float32' && isPlain;
-}
-
-const INT32 = 2 ** 31 - 1;
-
-function biasOf({ node }: Product): Float32Array {
-  const value = node.inputs[quantizeRole(node)?.bias ?? 2] as Value;
-  return elementsOf(constantData(value) as Tensor) as Float32Array;
-}
-
-function channelOf(weight: Weight, i: number): number {
-  return weight.scheme.axis === undefined ? 0 : i;
-}
-
-/** Widens the scale of a channel whose bias would not fit into 31 bits. */
-function makeRoom(product: Product): void {
-  const { weight, activation } = product;
-  const { scales } = weight.affines;
-  biasOf(product).forEach((bias, i) => {
-    const channel = channelOf(weight, i);
-    const least = Math.abs(bias) / ((activation?.scale ?? 1) * INT32);
-    // A hair above, as both scales are rounded to float32.
-    if ((scales[channel] ?? 1) < least) scales[channel] = least * (1 + 1e-6);
-  });
-}
-
-function storeBias(model: Model, product: Product, context: QuantizeContext): void {
-  const { node, weight, activation } = product;
-  const index = quantizeRole(node)?.bias ?? 2;
-  const value = node.inputs[index];
-  const data = value && constantData(value);
-  const { scales } = weight.affines;
-  const channels = data?.size ?? 0;
-  if (!value || !data || !activation) return;
-  const isPerChannel = weight.scheme.axis !== undefined;
-  if (isPerChannel && scales.length !== channels) {
-    context.decide(node, 'int8', `its bias has ${channels} elements for ${scales.length} channels`);
-    return;
-  }
-  const products = Float32Array.from(scales, (scale) => Math.fround(scale * activation.scale));
-  const codes = Int32Array.from(biasOf(product), (bias, i) => {
-    const code = roundHalfEven(bias / (products[channelOf(weight, i)] ?? 1));
-    return Math.min(INT32, Math.max(-INT32 - 1, code));
-  });
-  const { graph } = model;
-  const shape = isPerChannel ? [products.length] : [];
-  const inputs = [
-    graph.addInitializer(`${value.name}_quantized`, Tensor.of('int32', [channels], codes)),
-    graph.addInitializer(`${value.name}_scale`, Tensor.of('float32', shape, products)),
-    graph.addInitializer(
-      `${value.name}_zero_point`,
-      Tensor.of('int32', shape, new Int32Array(products.length)),
-    ),
-  ];
-  const g = new Builder(graph, node, (made) => inferNode(model, made));
-  const name = graph.fresh(`${value.name}_dq`);
-  node.setInput(index, g.op('DequantizeLinear', inputs, isPerChannel ? { axis: 0 } : {}, { name }));
-  dropUnused(graph, value);
+  return {
+    type: type as DType,
+    scales,
+    zero: new Uint8Array(scales.length),
+    compute: () => encodeFloat8(type, data, scales, scheme.axis),
+  };
 }
 
 function bytesOf(array: ArrayBufferView): Uint8Array {
