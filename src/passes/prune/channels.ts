@@ -170,15 +170,17 @@ function whyNot(group: Group, { skip, only, takes }: ChannelOptions): string | u
   return isNamed ? undefined : 'not named by --only';
 }
 
-/** Groups whose cut shapes can follow; where all together cannot, each is tried alone. */
+/** Groups whose cut shapes can follow, to half and to the last unit; where all cannot, each alone. */
 function sound(model: Model, groups: readonly Group[], reasons: Map<Group, string>): Group[] {
-  const half = (group: Group) => ({
+  const cut = (count: (units: number) => number) => (group: Group) => ({
     group,
-    units: Array.from({ length: Math.floor(group.units / 2) }, (_, i) => i),
+    units: Array.from({ length: count(group.units) }, (_, i) => i),
   });
-  if (failureOf(model, groups.map(half)) === undefined) return [...groups];
+  const cuts = [cut((units) => Math.floor(units / 2)), cut((units) => units - 1)];
+  if (cuts.every((make) => failureOf(model, groups.map(make)) === undefined)) return [...groups];
   return groups.filter((group) => {
-    const failure = failureOf(model, [half(group)]);
+    const failures = cuts.map((make) => failureOf(model, [make(group)]));
+    const failure = failures.find((text) => text !== undefined);
     if (failure) reasons.set(group, failure);
     return !failure;
   });

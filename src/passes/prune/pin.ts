@@ -55,14 +55,15 @@ function isOff(found: Shape | undefined, expected: Shape): boolean {
 }
 
 /** Whether the target itself, as far as it is known now, says another shape. */
-function says({ input, resize }: Target, expected: Shape): boolean {
+function says({ input, given, resize }: Target, expected: Shape): boolean {
   const known = resize.c.known(input);
   if (!known) return false;
   const shift = expected.length - known.length;
   return known.some((dim, i) => {
-    const wanted = expected[i + shift];
-    const isSize = typeof dim === 'number' && dim > 1 && typeof wanted === 'number';
-    return isSize && dim !== wanted;
+    const [wanted, before] = [expected[i + shift], given?.[i]];
+    // A quotient of a size that is cut may have become 0, which a Reshape reads as a copy.
+    const isSaid = typeof before === 'number' ? before > 1 : typeof dim === 'number' && dim > 1;
+    return isSaid && typeof dim === 'number' && typeof wanted === 'number' && dim !== wanted;
   });
 }
 
