@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import onnx
+import onnx.version_converter
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -50,6 +51,11 @@ if mode == 'dynamic':
     quantize_dynamic(source, target, per_channel=True, weight_type=QuantType.QInt8)
 elif mode in METHODS:
     prepared = target + '.prepared.onnx'
+    model = onnx.load(source)
+    # Per-channel scales need opset 13; the tool does not convert, and writes a model that does not load.
+    if model.opset_import[0].version < 13:
+        source = target + '.converted.onnx'
+        onnx.save(onnx.version_converter.convert_version(model, 17), source)
     quant_pre_process(source, prepared, skip_symbolic_shape=True)
     quantize_static(
         prepared,
