@@ -3,7 +3,7 @@
 // Writes bench/transformersjs.md.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { machine, root, xform } from './machine.mjs';
 
@@ -16,11 +16,13 @@ const MODELS = [
 const RUNTIMES = ['onnxruntime-node', 'wasm (node)', 'wasm (chromium)', 'webgpu (chromium)'];
 
 const sections = [];
+const loads = [];
 for (const { name, args } of MODELS) {
   const folder = mkdtempSync(join(tmpdir(), 'xform-bench-'));
   const model = join(folder, 'model.onnx');
   xform('init', name, '-o', model, ...args);
   const report = xform('quantize', model, '--preset', 'transformersjs', '-o', folder);
+  loads.push(loadavg()[0]);
   rmSync(folder, { recursive: true, force: true });
   if (report.error && !report.metrics) {
     process.stdout.write(`${name}: ${report.error.message}\n`);
@@ -70,7 +72,17 @@ function time(trial) {
   if (trial.status === 'failed') return `fails: ${trial.reason}`;
   const { p50, p50_float: float } = trial.latency_ms ?? {};
   if (p50 === undefined || p50 === null) return '–';
-  return `${p50.toPrecision(3)} ms (${float ? (float / p50).toFixed(2) : '?'}x)`;
+  const ratio = float ? ` (${(float / p50).toFixed(2)}x)` : '';
+  return `${p50.toPrecision(3)} ms${ratio}`;
+}
+
+/** Ratios of runs in turn hold on a machine that has a core to spare, and not on one that has none. */
+function trust() {
+  const load = Math.max(...loads);
+  const said = `Load average during the runs: up to ${load.toFixed(0)} on ${cpus().length} cores`;
+  if (load <= cpus().length) return `${said}.`;
+  return `**${said}: other programs took the processor, so neither times nor speed-ups of this table are
+evidence** (in bert, \`model_quantized\` and \`model_int8\` are the same file). Sizes and similarities are.`;
 }
 
 const head = `# The set of files for transformers.js
@@ -79,5 +91,7 @@ Similarity is to the float model in onnxruntime-node, the worst over all runtime
 seeded noise, the weights untrained (top-1 over near-equal scores is harsh). Times are medians; in
 brackets the speed-up over the float model, which ran in turn with the file. Web runtimes have one
 thread, onnxruntime-node its default. ${machine()}
+
+${trust()}
 `;
 writeFileSync(join(root, 'bench/transformersjs.md'), `${head}\n${sections.join('\n\n')}\n`);
