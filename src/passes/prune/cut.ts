@@ -45,7 +45,7 @@ type Cuts = Map<Value, Map<number, readonly number[]>>;
 
 /**
  * Cuts in place. Groups must be those of this very model. Throws CutFailure, with the model half cut,
- * where shapes cannot follow: try on a clone (see `tryCut`).
+ * where shapes cannot follow: try on a copy (see `cutCopy`).
  */
 export function cutUnits(model: Model, choices: readonly Choice[]): void {
   const before = inferTypes(model).length;
