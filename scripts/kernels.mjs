@@ -1,9 +1,11 @@
 // Which kernels onnxruntime's providers have, found by trying: tiny models (scripts/kernels/), each
 // loaded and run in a child process, because some end the process that tries them. Unknown providers
 // run on the CPU in silence, and types without a kernel are cast: so the log of where nodes were
-// placed, and how many there are, is read too. Writes src/targets/kernels.json.
+// placed, and how many there are, is read too. WebGPU needs a Chromium (CHROME_PATH). Writes
+// src/targets/kernels.json.
 //
-//   node scripts/kernels.mjs                          everything, after an update of onnxruntime
+//   node scripts/kernels.mjs                          everything, after an update of onnxruntime;
+//                                                     --cuda: CUDA is tried, too, not looked up
 //   node scripts/kernels.mjs --target cpu KERNEL…     tries a few and prints what was found
 
 import { spawnSync } from 'node:child_process';
@@ -13,7 +15,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
-import { documented } from './kernels/documentation.mjs';
+import { documentedCuda } from './kernels/documentation.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const { values: flags, positionals: only } = parseArgs({
@@ -26,6 +28,7 @@ const TRIED = {
   cpu: { kind: 'node', provider: 'cpu', placed: 'CPUExecutionProvider' },
   cuda: { kind: 'node', provider: 'cuda', placed: 'CUDAExecutionProvider' },
   'web-wasm': { kind: 'web', provider: 'wasm', placed: 'CPUExecutionProvider' },
+  'web-webgpu': { kind: 'page', provider: 'webgpu', placed: 'WebGpuExecutionProvider' },
 };
 
 // Inside the package, so that the runtimes are found.
@@ -40,7 +43,7 @@ await build({
   bundle: true,
   format: 'esm',
   platform: 'node',
-  external: ['onnxruntime-node', 'onnxruntime-web'],
+  external: ['onnxruntime-node', 'onnxruntime-web', 'playwright-core'],
   logLevel: 'warning',
 });
 const { TRIALS } = await import(pathToFileURL(bundles.trials).href);
@@ -76,21 +79,30 @@ function attempt({ kind, provider }, names) {
 
 /** Undefined: the kernel is there. Else why not. */
 function problem({ model, expected }, { placed }, { log, failure, values }) {
-  if (failure !== undefined) return clean(failure);
+  // A kernel that only a better device than the one in software runs.
+  if (failure !== undefined && !/requires f16 but the device/.test(failure)) return clean(failure);
   const placements = [...log.matchAll(/placed on \[(\w+)\]\. Number of nodes: (\d+)/g)];
   const elsewhere = placements.filter(([, name]) => name !== placed);
   if (elsewhere.length > 0) return `runs on ${elsewhere.map(([, name]) => name).join(', ')}`;
   const nodes = placements.reduce((sum, [, , count]) => sum + Number(count), 0);
   if (nodes === 0) return 'was not placed';
-  if (nodes > model.graph.nodeCount) return 'is made of other operators or casts';
+  // Other providers add nodes that change the layout, but cast nothing that is theirs.
+  const isCpu = placed === TRIED.cpu.placed;
+  if (isCpu && nodes > model.graph.nodeCount) return 'is made of other operators or casts';
   const wrong = expected !== undefined && values.some((value) => value !== expected);
   return wrong ? `gives ${values[0]} where ${expected} is right` : undefined;
 }
 
 const MISSING = 'not implemented';
+const ABSENCE = new RegExp(
+  [
+    'Could not find an implementation|NOT_IMPLEMENTED|ERROR_CODE: 9,|Failed to find kernel',
+    'Provider type for .* is not set',
+  ].join('|'),
+);
 
 function clean(message) {
-  if (/Could not find an implementation|NOT_IMPLEMENTED/.test(message)) return MISSING;
+  if (ABSENCE.test(message)) return MISSING;
   const [line = ''] = message.split('\n');
   return /Type Error: Type/.test(line)
     ? 'the operator does not take this type'
@@ -112,21 +124,25 @@ function tryTarget(name, kernels) {
 /** Products of bytes depend on the machine, and on the CPU are judged by its instruction set. */
 const EXACT = 'MatMulInteger:exact';
 
+function part(name, kernels) {
+  const { kernels: tried, notes } = tryTarget(name, [...kernels, EXACT]);
+  const { [EXACT]: exact, ...found } = tried;
+  delete notes[EXACT];
+  const source = `tried on ${process.platform}-${process.arch}`;
+  // What WebGPU has not runs in WebAssembly.
+  const exactProducts = name === 'web-wasm' ? exact : true;
+  return { source, ...(name === 'cpu' ? {} : { exactProducts }), kernels: found, notes };
+}
+
 function table() {
   const kernels = [...trials.keys()].filter((kernel) => kernel !== EXACT);
-  const targets = {};
-  for (const name of ['cpu', 'web-wasm']) {
-    const { kernels: tried, notes } = tryTarget(name, [...kernels, EXACT]);
-    const { [EXACT]: exact, ...found } = tried;
-    delete notes[EXACT];
-    targets[name] = {
-      source: `tried on ${process.platform}-${process.arch}`,
-      ...(name === 'cpu' ? {} : { exactProducts: exact }),
-      kernels: found,
-      notes,
-    };
-  }
-  return targets;
+  const cpu = part('cpu', kernels);
+  return {
+    cpu,
+    'web-wasm': part('web-wasm', kernels),
+    'web-webgpu': part('web-webgpu', kernels),
+    cuda: flags.cuda ? part('cuda', kernels) : documentedCuda(kernels, cpu),
+  };
 }
 
 function version() {
@@ -141,11 +157,6 @@ if (only.length > 0) {
 } else {
   const targets = table();
   const names = Object.keys(targets.cpu.kernels);
-  const cuda = flags.cuda ? tryTarget('cuda', names) : undefined;
-  targets.cuda = cuda
-    ? { source: `tried on ${process.platform}-${process.arch}`, exactProducts: true, ...cuda }
-    : documented('cuda', names, targets.cpu);
-  targets['web-webgpu'] = documented('web-webgpu', names, targets['web-wasm']);
   const text = JSON.stringify({ onnxruntime: version(), targets }, null, 1);
   writeFileSync(join(root, 'src/targets/kernels.json'), `${text}\n`);
   const counts = Object.entries(targets).map(([name, { kernels, source }]) => {

@@ -1,12 +1,13 @@
 // Tries kernels, in a process of its own: some end it. Says what happens on standard error, between the
 // lines that onnxruntime logs there, so that both come in order:
 //
-//   child.mjs node|web PROVIDER NAMES.json      →  @@start KERNEL … @@done {"failure"?, "values"?}
+//   child.mjs node|web|page PROVIDER NAMES.json      →  @@start KERNEL … @@done {"failure"?, "values"?}
 
 import { readFileSync, writeSync } from 'node:fs';
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { encodeModel } from '../../src/onnx/index.ts';
 import { cleanMessage } from '../../src/runtime/clean-message.ts';
+import { ask, openPage } from './page.ts';
 import type { Trial } from './sketch.ts';
 import { TRIALS } from './trials.ts';
 
@@ -51,13 +52,30 @@ async function attempt(ort: Runtime, { model, feeds }: Trial): Promise<number[]>
   return Array.from((first?.data ?? []) as Float32Array, Number);
 }
 
-const ort = await load();
+type Attempt = (trial: Trial) => Promise<number[]>;
+
+async function attempts(): Promise<Attempt> {
+  if (kind !== 'page') {
+    const ort = await load();
+    return (trial) => attempt(ort, trial);
+  }
+  const page = await openPage();
+  return async ({ model, feeds }) => {
+    const { lines, values = [], failure, doing } = await ask(page, await encodeModel(model), feeds);
+    for (const line of lines) say(line);
+    if (failure !== undefined)
+      throw new Error(doing === 'run' ? `does not run: ${failure}` : failure);
+    return [...values];
+  };
+}
+
+const tryOne = await attempts();
 const wanted = new Set<string>(JSON.parse(readFileSync(list, 'utf8')));
 for (const trial of TRIALS) {
   if (!wanted.has(trial.kernel)) continue;
   say(`@@start ${trial.kernel}`);
   try {
-    say(`@@done ${JSON.stringify({ values: await attempt(ort, trial) })}`);
+    say(`@@done ${JSON.stringify({ values: await tryOne(trial) })}`);
   } catch (error) {
     const message = error instanceof Error ? error.message : `it stopped with ${String(error)}`;
     say(`@@done ${JSON.stringify({ failure: cleanMessage(message).message })}`);

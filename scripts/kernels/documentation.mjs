@@ -1,6 +1,6 @@
-// Kernels of providers that cannot be tried where the table is made, as onnxruntime documents them:
-// CUDA in docs/OperatorKernels.md, WebGPU in js/web/docs/webgpu-operators.md. What they do not mention
-// counts as missing: then other kernels are used, or the layer stays float.
+// Kernels of CUDA, which cannot be tried where the table is usually made, as onnxruntime documents them
+// (docs/OperatorKernels.md). What that does not mention counts as missing: then other kernels are used,
+// or the layer stays float.
 
 const words = (text) => text.trim().split(/\s+/);
 
@@ -54,58 +54,25 @@ const CUDA = new Set([
   ]),
 ]);
 
-const WEBGPU_OPS = words(`
-  Abs Acos Acosh Add Asin Asinh Atan Atanh AveragePool BatchNormalization Cast Ceil Clip Concat Conv
-  ConvTranspose Cos Cosh Div Einsum Elu Equal Erf Exp Expand Flatten Floor Gather GatherElements Gelu
-  Gemm GlobalAveragePool GlobalMaxPool Greater GreaterOrEqual InstanceNormalization LayerNormalization
-  LeakyRelu Less LessOrEqual Log MatMul MaxPool Mul Neg Pad Pow Reciprocal ReduceL1 ReduceL2
-  ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu
-  Reshape Resize Resize:linear Sigmoid Sin Sinh Slice Softmax Split Sqrt Squeeze Sub Tan Tanh
-  ThresholdedRelu Tile Transpose Unsqueeze Where`);
-
-const WEBGPU_FUSED = words(`
-  com.microsoft.Attention MultiHeadAttention GroupQueryAttention com.microsoft.RotaryEmbedding
-  SkipLayerNormalization SkipSimplifiedLayerNormalization SimplifiedLayerNormalization
-  com.microsoft.Gelu FastGelu QuickGelu FusedConv`);
-
-const half = (op) => (op.includes(':') ? `${op}-fp16` : `${op}:fp16`);
-
-const WEBGPU = new Set([
-  ...[...WEBGPU_OPS, ...WEBGPU_FUSED].map(half),
-  ...WEBGPU_FUSED,
-  ...['', '-fp16', '-zero-points', '-level4'].flatMap((v) => [
-    `MatMulNBits:4${v}`,
-    `MatMulNBits:8${v}`,
-  ]),
-  ...['', '-fp16', '-zero-points'].map((v) => `GatherBlockQuantized:4${v}`),
-  ...['int8', 'uint8', 'int4', 'uint4'].flatMap((type) =>
-    ['', '-fp16', '-per-channel', '-blocked'].map((v) => `DequantizeLinear:${type}${v}`),
-  ),
-]);
-
 const NOTES = {
-  cuda: {
-    'QMoE:4': 'float16 and bfloat16 only',
-    'QMoE:8': 'float16 and bfloat16 only',
-    GroupQueryAttention: 'float16 and bfloat16 only',
-  },
-  'web-webgpu': {},
+  'QMoE:4': 'float16 and bfloat16 only',
+  'QMoE:8': 'float16 and bfloat16 only',
+  GroupQueryAttention: 'float16 and bfloat16 only',
 };
 
-/** The part of the table for one target; what loads at all (opset, ir) is the same everywhere. */
-export function documented(target, kernels, tried) {
-  const known = target === 'cuda' ? CUDA : WEBGPU;
+/** CUDA's part of the table; what loads at all (opset, ir) is the same as on the CPU. */
+export function documentedCuda(kernels, cpu) {
   const entries = kernels.map((kernel) => {
     const isVersion = kernel.startsWith('opset:') || kernel.startsWith('ir:');
-    return [kernel, isVersion ? (tried.kernels[kernel] ?? false) : known.has(kernel)];
+    return [kernel, isVersion ? (cpu.kernels[kernel] ?? false) : CUDA.has(kernel)];
   });
-  const unknown = [...known].filter((kernel) => !kernels.includes(kernel));
+  const unknown = [...CUDA].filter((kernel) => !kernels.includes(kernel));
   if (unknown.length > 0) throw new Error(`no trial for ${unknown.join(', ')}`);
   return {
     source: 'documentation',
-    // Products are added up in 32 bits; there is nothing on WebGPU that would multiply bytes.
+    // Products are added up in 32 bits.
     exactProducts: true,
     kernels: Object.fromEntries(entries),
-    notes: NOTES[target],
+    notes: NOTES,
   };
 }
