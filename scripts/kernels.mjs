@@ -157,7 +157,7 @@ if (only.length > 0) {
 } else {
   const targets = table();
   const names = Object.keys(targets.cpu.kernels);
-  const text = JSON.stringify({ onnxruntime: version(), targets }, null, 1);
+  const text = JSON.stringify({ onnxruntime: version(), targets }, null, 2);
   writeFileSync(join(root, 'src/targets/kernels.json'), `${text}\n`);
   const counts = Object.entries(targets).map(([name, { kernels, source }]) => {
     const present = Object.values(kernels).filter(Boolean).length;
