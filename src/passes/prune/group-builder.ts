@@ -7,6 +7,7 @@ import type { Axis } from './axis-graph.ts';
 import type { Group, Kind, Member } from './group.ts';
 import { readersOf } from './readers.ts';
 import type { Role } from './roles.ts';
+import { isSizeOf } from './unshare.ts';
 
 type Positions = (readonly number[])[];
 
@@ -59,7 +60,7 @@ export class GroupBuilder {
   ): Group | undefined {
     this.#close();
     const weights = this.#members.filter(({ role }) => role !== undefined);
-    // Vectors of sizes and indices are no weights.
+    // Vectors of sizes and indices are no weights, nor is what only lends its shape.
     if (!weights.some(({ value }) => isNumeric(value)) || this.units < 2) return undefined;
     const layers = layersOf(weights, ['makes', 'sums']);
     const makers = layersOf(weights, ['makes']);
@@ -81,7 +82,8 @@ export class GroupBuilder {
   }
 }
 
-function isNumeric({ dtype }: Value): boolean {
+function isNumeric({ dtype, uses }: Value): boolean {
+  if (uses.every(({ node }) => isSizeOf(node))) return false;
   return dtype !== undefined && (isFloat(dtype) || dtypeInfo(dtype).bits <= 8);
 }
 

@@ -2,7 +2,7 @@
 // which would tie the channels of both. Each reader gets its own again. Larger weights that are shared
 // are meant to be (tied embeddings), and stay.
 
-import { type Graph, graphsOf, type Model, type Value } from '../../graph/index.ts';
+import { type Graph, graphsOf, type Model, type Node, type Value } from '../../graph/index.ts';
 import { constantData } from '../../ops/index.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 
@@ -20,12 +20,21 @@ export function unshare(model: Model): boolean {
   return changed;
 }
 
-/** Numbers along one axis: [C], [C, 1, 1] …; what is a default of an input stays. */
+/**
+ * Numbers along one axis: [C], [C, 1, 1] …; what is a default of an input stays, and so does a vector
+ * whose length somebody asks for: it stands for the size of what else reads it.
+ */
 function isVector(value: Value): boolean {
-  const data = value.uses.length > 1 ? constantData(value) : undefined;
+  if (value.uses.length < 2 || value.uses.some(({ node }) => isSizeOf(node))) return false;
+  const data = constantData(value);
   return (
     data?.dtype.startsWith('int64') === false && data.shape.filter((dim) => dim > 1).length === 1
   );
+}
+
+/** Looks at the shape of its input, not at the numbers. */
+export function isSizeOf({ op }: Node): boolean {
+  return op === 'Shape' || op === 'Size';
 }
 
 function splitUses(graph: Graph, value: Value): boolean {
