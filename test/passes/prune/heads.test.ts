@@ -110,6 +110,17 @@ describe('equal vectors that are stored once', () => {
     await expectExact(model, feeds, chooseRandomly(found.groups, 0.5));
   });
 
+  it('stay together where the length of one is asked for', () => {
+    const { model } = sketch((s) => {
+      const bias = s.weight([8]);
+      const x = s.g.op('Add', [s.g.op('MatMul', [s.input('x', [2, 5]), s.weight([5, 8])]), bias]);
+      return s.g.op('Expand', [s.g.op('ReduceMax', [x]), s.g.op('Shape', [bias])]);
+    });
+    expect(unshare(model)).toBe(false);
+    // The length is the shape of an output.
+    expect(findGroups(model).groups.filter((group) => group.exact)).toEqual([]);
+  });
+
   it('are parted when channels are pruned, and only in the result', async () => {
     const { model } = build();
     const before = model.graph.initializers.size;

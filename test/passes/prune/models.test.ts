@@ -7,6 +7,7 @@ import { checkSamples } from '../../../src/cli/check-samples.ts';
 import { readModel } from '../../../src/onnx/index.ts';
 import { cutUnits } from '../../../src/passes/prune/cut.ts';
 import { findGroups } from '../../../src/passes/prune/group.ts';
+import { unshare } from '../../../src/passes/prune/unshare.ts';
 import type { Feeds } from '../../../src/tensor/feeds.ts';
 import { sharedPath } from '../../helpers/shared.ts';
 import { expectExact, run } from './exactness.ts';
@@ -35,6 +36,7 @@ describe('real models', () => {
     const path = all.length > 0 ? sharedPath('models', name) : undefined;
     if (!path) return;
     const model = readModel(path);
+    unshare(model);
     const { groups } = findGroups(model);
     const feeds = checkSamples(model, 7).at(-1) as Feeds;
     const choices = chooseRandomly(groups, 0.5);
