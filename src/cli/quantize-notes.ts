@@ -2,9 +2,11 @@
 
 import { noCalibrationData } from '../errors/calibrate.ts';
 import { allGraphs, type Model } from '../graph/index.ts';
+import { halfAdvice } from '../passes/quantize/half.ts';
 import { IMPROVEMENTS, improvementsNamed } from '../passes/quantize/improve/index.ts';
 import type { Settings } from '../passes/quantize/settings.ts';
 import type { Table, Warning } from '../report/report.ts';
+import type { Target } from '../targets/target.ts';
 
 /** Throws where the settings need to see activations and there is no data. */
 export function requireData(settings: Settings, data: string | undefined): void {
@@ -33,6 +35,13 @@ export function notQuantized(model: Model): Warning[] {
   const list = [...counts].map(([op, count]) => `${count} ${op}`).join(', ');
   const message = `the model is quantised already in part (${list}); only the float rest is quantised`;
   return [{ code: 'already-quantized', message }];
+}
+
+/** What to expect of a mode on a target, where it is not what one would think. */
+export function adviceFor({ mode, keepIo }: Settings, target: Target): Warning[] {
+  if (mode !== 'fp16' && mode !== 'bf16') return [];
+  const message = halfAdvice({ type: mode, keepIo }, target);
+  return message === undefined ? [] : [{ code: 'smaller-not-faster', message }];
 }
 
 export function improvementTable(): Table {

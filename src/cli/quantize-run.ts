@@ -20,6 +20,7 @@ import type { Judge, Quality } from './judge.ts';
 import { keepFaster, timeAgainst } from './keep-faster.ts';
 import type { Limit } from './limits.ts';
 import { mixToLimit } from './mixed-limit.ts';
+import { adviceFor } from './quantize-notes.ts';
 import { limitDrop, scan, type Tuned } from './quantize-tune.ts';
 import {
   type Layers,
@@ -73,6 +74,7 @@ export interface QuantizeResult {
 }
 
 export async function quantizeModel(input: QuantizeInput): Promise<QuantizeResult> {
+  for (const warning of adviceFor(input.settings, input.target)) input.reporter.warn(warning);
   const quantizer = await makeQuantizer(input);
   const step = input.reporter.step('quantizing');
   const all = await quantizer(input.layers);
@@ -92,8 +94,8 @@ async function measured(
   quantizer: Quantizer,
   all: Quantized,
 ): Promise<QuantizeResult> {
-  await requireRuns(trials.judge, all);
-  const judge = judgeFor(input.settings, trials.judge);
+  const judge = judgeFor(input, trials.judge);
+  await requireRuns(isForeign(input) ? judge : trials.judge, all);
   const tuned = await tune(input, { ...trials, judge }, quantizer, all);
   const { reporter } = input;
   let { layers, quantized } = tuned;
@@ -147,9 +149,14 @@ function leftFloat(input: QuantizeInput, quantized: Quantized, speed: Contest): 
  * onnxruntime's processors compute float16 in float32 and drop the Casts between: what comes out says
  * nothing about half precision. A twin that rounds every result does.
  */
-function judgeFor({ mode }: Settings, judge: Judge): Judge {
-  if (mode !== 'fp16') return judge;
+function judgeFor(input: QuantizeInput, judge: Judge): Judge {
+  if (input.settings.mode !== 'fp16' && !isForeign(input)) return judge;
   return { ...judge, judge: (model) => judge.judge(simulateHalf(model)) };
+}
+
+/** A graph of bfloat16 kernels runs only where they are. */
+function isForeign({ settings, target }: QuantizeInput): boolean {
+  return settings.mode === 'bf16' && !target.isHere && target.has('MatMul:bf16');
 }
 
 async function requireRuns(judge: Judge, { model }: Quantized): Promise<void> {
