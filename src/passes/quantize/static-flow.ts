@@ -63,6 +63,7 @@ class Planner implements Flow {
     this.#goForward();
     this.#goBackward();
     this.#hoist();
+    this.#joinFloats();
     for (const node of this.#options.products) this.integer.add(node);
     this.#finish();
     return this;
@@ -206,6 +207,19 @@ class Planner implements Flow {
       this.#made.add(value);
       this.#kept.add(input);
       open.push(input);
+    }
+  }
+
+  /** A Relu between a product that may make floats and a rounding that nobody goes around. */
+  #joinFloats(): void {
+    for (const value of this.#kept) {
+      const node = value.producer;
+      const maker = node?.inputs[0]?.producer;
+      if (!node || !maker || this.joined.has(value) || !this.#options.products.has(maker)) continue;
+      if (this.#joint(maker.output) !== node || isOutput(value)) continue;
+      if (!this.#onlyIntegersRead(value)) continue;
+      this.joined.set(value, node);
+      this.#made.add(value);
     }
   }
 
