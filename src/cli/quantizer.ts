@@ -83,7 +83,14 @@ async function improved(input: QuantizerInput): Promise<Model> {
   if (!chosen.some(({ stage }) => stage === 'float')) return input.float;
   const model = input.float.clone();
   const context = { ...contextOf(input, new Map(), new Map()), note: () => {} };
-  await improveFloat(model, chosen, input.settings, context);
+  // Rounding to nearest tells as much as slower algorithms whether outputs come closer.
+  const settings: Settings = { ...input.settings, improvements: [], algorithm: 'rtn' };
+  await improveFloat(model, chosen, input.settings, context, async (float) => {
+    const trial = float.clone();
+    await quantizeBy(trial, settings, contextOf(input, new Map(), new Map()), float);
+    inferTypes(trial);
+    return trial;
+  });
   return model;
 }
 

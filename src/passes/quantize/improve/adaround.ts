@@ -4,6 +4,7 @@
 // float layer made of float inputs. Each output channel keeps the better of both roundings.
 
 import { Builder, type Model, type Node } from '../../../graph/index.ts';
+import type { Tensor } from '../../../tensor/tensor.ts';
 import { setConstant } from '../../linear.ts';
 import type { Calibration } from '../context.ts';
 import type { ImproveContext, QuantizedImprovement } from './improvement.ts';
@@ -14,7 +15,7 @@ import { type SideBySide, sideBySide } from './side-by-side.ts';
 import { type Unfolding, unfolding } from './unfold.ts';
 
 /** Batches that are looked at. */
-const BATCHES = 64;
+const BATCHES = 256;
 /** G and D take 8 bytes an element. */
 const MAX_INPUTS = 8192;
 const BUDGET_BYTES = 512 << 20;
@@ -109,37 +110,47 @@ async function observe(
   calibration: Calibration,
 ): Promise<Map<Job, Sums>> {
   const found = new Map<Job, Sums>();
-  const places = new Map<string, Float32Array>();
+  const visits = new Map<string, (values: Float32Array | BigInt64Array) => void>();
   for (const job of jobs) {
     const names = addSums(both, job);
     if (!names) continue;
     const { groups, inputs } = job.unfolding;
-    const [gram, drift] = names.map((name) => {
-      const sum = new Float32Array(groups * inputs * inputs);
-      places.set(name, sum);
-      return sum;
-    }) as [Float32Array, Float32Array];
-    found.set(job, { gram, drift });
+    const size = groups * inputs * inputs;
+    const sums: Sums = { gram: new Float32Array(size), drift: new Float32Array(size), rows: 0 };
+    found.set(job, sums);
+    visits.set(names.gram, (part) => addTo(sums.gram, part as Float32Array));
+    visits.set(names.drift, (part) => addTo(sums.drift, part as Float32Array));
+    visits.set(names.size, ([count]) => {
+      sums.rows += Number(count) / (groups * inputs);
+    });
   }
-  const visit = (name: string, tensor: { values(): unknown }) => {
-    const sum = places.get(name);
-    const part = tensor.values() as Float32Array;
-    if (sum) for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (part[i] as number);
-  };
-  await calibration.observe(both.finish(), [...places.keys()], visit, BATCHES);
+  const visit = (name: string, tensor: Tensor) =>
+    visits.get(name)?.(tensor.values() as Float32Array);
+  await calibration.observe(both.finish(), [...visits.keys()], visit, BATCHES);
   return found;
 }
 
-/** The names of x x^T and (x - x_f) x^T. */
-function addSums(both: SideBySide, { layer, unfolding }: Job): string[] | undefined {
+function addTo(sum: Float32Array, part: Float32Array): void {
+  for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (part[i] as number);
+}
+
+/** The names of x x^T, (x - x_f) x^T and the number of elements of x. */
+function addSums(
+  both: SideBySide,
+  { layer, unfolding }: Job,
+): { gram: string; drift: string; size: string } | undefined {
   const node = both.quantized(layer.node.output.name)?.producer;
   const [x, expected] = [node?.input(0), both.float(layer.float.output.name)?.producer?.input(0)];
   if (!x || !expected) return undefined;
   const g = new Builder(both.model.graph);
   const rows = unfolding.rows(both.model, x);
   const turned = g.op('Transpose', [rows], { perm: [0, 2, 1] });
-  const drift = g.op('Sub', [rows, unfolding.rows(both.model, expected)]);
-  return [g.op('MatMul', [rows, turned]).name, g.op('MatMul', [drift, turned]).name];
+  const difference = g.op('Sub', [rows, unfolding.rows(both.model, expected)]);
+  return {
+    gram: g.op('MatMul', [rows, turned]).name,
+    drift: g.op('MatMul', [difference, turned]).name,
+    size: g.op('Size', [rows]).name,
+  };
 }
 
 async function round(

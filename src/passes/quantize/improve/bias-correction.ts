@@ -15,7 +15,7 @@ import { addAfter, type QuantizedLayer, quantizedLayers } from './quantized-laye
 import { type SideBySide, sideBySide } from './side-by-side.ts';
 
 /** Batches that are looked at. */
-const BATCHES = 64;
+const BATCHES = 256;
 
 const improvement: QuantizedImprovement = {
   name: 'bias-correction',

@@ -1,12 +1,13 @@
 // The improvements of quantisation, in the order in which they are applied.
 
 import { unknownName } from '../../../errors/usage.ts';
-import type { Model } from '../../../graph/index.ts';
+import type { Graph, Model, Node } from '../../../graph/index.ts';
 import { inferTypes } from '../../../ops/index.ts';
 import adaround from './adaround.ts';
 import biasCorrection from './bias-correction.ts';
 import crossLayerEqualization from './cross-layer-equalization.ts';
 import type { ImproveContext, Improvement, ImproveOptions } from './improvement.ts';
+import { outputError } from './output-error.ts';
 import smoothQuant from './smooth-quant.ts';
 
 export type { ImproveContext, Improvement, ImproveOptions } from './improvement.ts';
@@ -19,6 +20,9 @@ export const IMPROVEMENTS: readonly Improvement[] = [
   biasCorrection,
 ];
 
+/** Batches on which an improvement has to show what it is good for. */
+const TRIAL_BATCHES = 64;
+
 /** Those of these names, in the order of the table. */
 export function improvementsNamed(names: readonly string[]): Improvement[] {
   const known = IMPROVEMENTS.map(({ name }) => name);
@@ -28,20 +32,72 @@ export function improvementsNamed(names: readonly string[]): Improvement[] {
   return IMPROVEMENTS.filter(({ name }) => names.includes(name));
 }
 
-/** Applies the improvements of the float model, in place; the names of those that changed it. */
+/** Quantises a float model as it will be quantised, into another one. */
+export type Trial = (float: Model) => Promise<Model>;
+
+/**
+ * Applies the improvements of the float model, in place; the names of those that changed it. With a
+ * trial and calibration data, one that brings the quantised outputs no closer is taken back.
+ */
 export async function improveFloat(
   model: Model,
   chosen: readonly Improvement[],
   options: ImproveOptions,
   context: ImproveContext,
+  trial?: Trial,
 ): Promise<string[]> {
+  const errorOf = errors(model.clone(), context, trial);
   const changed: string[] = [];
   for (const improvement of chosen) {
     if (improvement.stage !== 'float' || !hasData(improvement, context)) continue;
-    if (await improvement.run(model, options, context)) changed.push(improvement.name);
+    const candidate = model.clone();
+    inferTypes(candidate);
+    const notes: [Node, string][] = [];
+    const noting = {
+      ...context,
+      note: (node: Node, text: string) => void notes.push([node, text]),
+    };
+    const isChanged = await improvement.run(candidate, options, noting);
+    const verdict = isChanged ? await judge(model, candidate, errorOf) : undefined;
+    const ending = verdict ? `; taken back, as ${verdict}` : '';
+    for (const [node, text] of notes) context.note(node, `${text}${ending}`);
+    if (!isChanged || verdict) continue;
+    inferTypes(candidate);
+    Object.assign(model, { graph: candidate.graph, opsets: candidate.opsets });
+    changed.push(improvement.name);
   }
-  inferTypes(model);
   return changed;
+}
+
+type ErrorOf = (model: Model) => Promise<number | undefined>;
+
+/** Why the candidate is not kept. */
+async function judge(
+  model: Model,
+  candidate: Model,
+  errorOf: ErrorOf | undefined,
+): Promise<string | undefined> {
+  const [before, after] = [await errorOf?.(model), await errorOf?.(candidate)];
+  if (before === undefined || after === undefined || after < before) return undefined;
+  const percent = (e: number) => `${(100 * e).toPrecision(3)} %`;
+  return `the error of the quantised outputs goes from ${percent(before)} to ${percent(after)}`;
+}
+
+/** The error of the outputs once a model is quantised; each graph is tried once. */
+function errors(
+  reference: Model,
+  { calibration }: ImproveContext,
+  trial: Trial | undefined,
+): ErrorOf | undefined {
+  if (!trial || !calibration) return undefined;
+  const known = new Map<Graph, Promise<number | undefined>>();
+  return (model) => {
+    const error = async () =>
+      outputError(await trial(model), reference, calibration, TRIAL_BATCHES);
+    const found = known.get(model.graph) ?? error();
+    known.set(model.graph, found);
+    return found;
+  };
 }
 
 /** Applies the improvements of the quantised model, in place; the names of those that changed it. */

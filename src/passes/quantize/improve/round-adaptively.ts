@@ -13,10 +13,14 @@ export interface AdaptiveOptions {
   readonly steps: number;
   readonly rate: number;
   readonly lambda: number;
+  /** Added to the diagonal of G, in means of it: what little data says is not taken for the truth. */
+  readonly damping: number;
 }
 
-export const ADAPTIVE: AdaptiveOptions = { steps: 500, rate: 0.03, lambda: 0.5 };
+export const ADAPTIVE: AdaptiveOptions = { steps: 500, rate: 0.03, lambda: 0.5, damping: 0.02 };
 
+/** So many rows for each input, and half of what they say of drift is believed: of few it is chance. */
+const CAUTION = 8;
 /** The part of the steps before roundings are driven apart. */
 const WARM_UP = 0.2;
 const BETA = { first: 20, last: 2 };
@@ -58,7 +62,7 @@ function nearestOf({ rest, unfolding: { inputs } }: RoundingProblem, row: number
   return rest.subarray(row * inputs, (row + 1) * inputs).map((r) => (r >= 0.5 ? 1 : 0));
 }
 
-function feedsOf(problem: RoundingProblem, { gram, drift }: Sums): Map<string, Tensor> {
+function feedsOf(problem: RoundingProblem, { gram, drift, rows: seen }: Sums): Map<string, Tensor> {
   const { groups, outputs, inputs } = problem.unfolding;
   const rows = [groups, outputs, inputs];
   const square = [groups, inputs, inputs];
@@ -81,6 +85,7 @@ function feedsOf(problem: RoundingProblem, { gram, drift }: Sums): Map<string, T
     ['drift', Tensor.of('float32', square, drift)],
     ['energy', Tensor.of('float32', [groups, 1, 1], energy)],
     ['step', Tensor.of('float32', [groups, outputs, 1], steps)],
+    ['trust', Tensor.scalar('float32', seen / (seen + CAUTION * inputs))],
   ]);
 }
 
@@ -171,7 +176,9 @@ function loopModel({ unfolding }: RoundingProblem, options: AdaptiveOptions): Mo
   };
   const start = logit(f, rest);
   const zero = f.mul(start, 0);
-  const last = loop(f, terms, [start, zero, zero], options);
+  const damped = f.add(terms.gram, f.g.constant('damping', diagonal(inputs, options.damping)));
+  const believed = { ...terms, gram: damped, linear: f.mul(terms.linear, port('trust', [])) };
+  const last = loop(f, believed, [start, zero, zero], options);
   const up = f.is('GreaterOrEqual', last, 0);
   const nearest = f.is('GreaterOrEqual', rest, 0.5);
   output(f, up, 'up', rows);
@@ -184,6 +191,13 @@ function loopModel({ unfolding }: RoundingProblem, options: AdaptiveOptions): Mo
 function output(f: Formula, value: Value, name: string, shape: readonly number[]): void {
   value.type = tensorType('float32', shape);
   f.g.output(value, name);
+}
+
+/** Of inputs of mean square 1. */
+function diagonal(size: number, value: number): Tensor {
+  const values = new Float32Array(size * size);
+  for (let i = 0; i < size; i++) values[i * size + i] = value;
+  return Tensor.of('float32', [1, size, size], values);
 }
 
 /** V with h(V) = rest. */

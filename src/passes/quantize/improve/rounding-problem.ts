@@ -25,6 +25,8 @@ export interface RoundingProblem {
 export interface Sums {
   readonly gram: Float32Array;
   readonly drift: Float32Array;
+  /** How many x there were. */
+  rows: number;
 }
 
 export async function roundingProblem(

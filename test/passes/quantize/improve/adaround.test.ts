@@ -131,7 +131,7 @@ test('comes close to the best of all roundings', async () => {
     i % inputs === Math.floor(i / inputs) ? 1.3 : 1,
   );
   const problem = { unfolding, weight: ones, scales: ones, below: ones, rest };
-  const sums = { gram, drift: new Float32Array(inputs * inputs) };
+  const sums = { gram, drift: new Float32Array(inputs * inputs), rows: 1000 };
   const { gain, nearest, up } = await roundAdaptively(problem, sums, ADAPTIVE, run);
   const errorOf = (row: number, ups: (k: number) => number) => {
     const e = Array.from({ length: inputs }, (_, k) => ups(k) - (rest[row * inputs + k] as number));
