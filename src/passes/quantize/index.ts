@@ -1,13 +1,14 @@
 // The modes of quantisation: one entry point for settings, whatever they ask for.
 
 import type { Model, Node } from '../../graph/index.ts';
-import { constantData } from '../../ops/index.ts';
+import { constantData, inferTypes } from '../../ops/index.ts';
 import type { Target } from '../../targets/target.ts';
 import { quantizeBnb4 } from './bnb4.ts';
 import type { Precision, QuantizeContext } from './context.ts';
 import { quantizeDynamic } from './dynamic.ts';
 import { quantizeHalf } from './half.ts';
 import { improvementsNamed, improveQuantized } from './improve/index.ts';
+import { toQOperators } from './qoperator.ts';
 import type { Mode, Settings } from './settings.ts';
 import { quantizeStatic, type StaticOptions } from './static.ts';
 import { quantizeWeights } from './weights.ts';
@@ -104,10 +105,19 @@ export async function quantizeBy(
   context: QuantizeContext,
   float: Model,
 ): Promise<void> {
-  if (settings.mode === 'mixed') await quantizeMixed(model, settings, context);
-  else await MODES[settings.mode](model, settings, context);
   const improvements = improvementsNamed(settings.improvements);
+  // Weights and biases are mended where they stand behind DequantizeLinear.
+  const isLate =
+    settings.mode === 'static' &&
+    settings.format === 'qoperator' &&
+    improvements.some(({ stage }) => stage === 'quantized');
+  const first: Settings = isLate ? { ...settings, format: 'qdq' } : settings;
+  if (first.mode === 'mixed') await quantizeMixed(model, first, context);
+  else await MODES[first.mode](model, first, context);
   await improveQuantized(model, float, improvements, settings, { ...context, note: () => {} });
+  if (!isLate) return;
+  toQOperators(model);
+  inferTypes(model);
 }
 
 /** Layer by layer as wanted: each mode takes its own, one after the other. */

@@ -8,6 +8,7 @@ import { Builder, Graph, Model, tensorType, type Value } from '../../../graph/in
 import { Tensor } from '../../../tensor/tensor.ts';
 import type { Runner } from '../../pass.ts';
 import type { RoundingProblem, Sums } from './rounding-problem.ts';
+import type { Unfolding } from './unfold.ts';
 
 export interface AdaptiveOptions {
   readonly steps: number;
@@ -21,6 +22,16 @@ export const ADAPTIVE: AdaptiveOptions = { steps: 500, rate: 0.03, lambda: 0.5, 
 
 /** So many rows for each input, and half of what they say of drift is believed: of few it is chance. */
 const CAUTION = 8;
+/** Products of large layers take long: fewer and larger steps, as many as that makes of each weight. */
+const MAX_PRODUCTS = 1.5e12;
+const MIN_STEPS = 120;
+
+function within(options: AdaptiveOptions, { groups, outputs, inputs }: Unfolding): AdaptiveOptions {
+  const most = Math.max(MIN_STEPS, Math.floor(MAX_PRODUCTS / (groups * outputs * inputs * inputs)));
+  const steps = Math.min(options.steps, most);
+  return { ...options, steps, rate: options.rate * Math.sqrt(options.steps / steps) };
+}
+
 /** The part of the steps before roundings are driven apart. */
 const WARM_UP = 0.2;
 const BETA = { first: 20, last: 2 };
@@ -43,7 +54,7 @@ export async function roundAdaptively(
   run: Runner,
 ): Promise<Rounding> {
   const feeds = feedsOf(problem, sums);
-  const found = await run(loopModel(problem, options), feeds);
+  const found = await run(loopModel(problem, within(options, problem.unfolding)), feeds);
   const [up, adaptive, nearest, own] = ['up', 'adaptive', 'nearest', 'own'].map(
     (name) => found.get(name)?.values() as Float32Array,
   ) as [Float32Array, Float32Array, Float32Array, Float32Array];

@@ -9,6 +9,8 @@ import {
   improvementsNamed,
   improveQuantized,
 } from '../../../../src/passes/quantize/improve/index.ts';
+import { quantizeBy } from '../../../../src/passes/quantize/index.ts';
+import type { Settings } from '../../../../src/passes/quantize/settings.ts';
 import { Random } from '../../../../src/tensor/random.ts';
 import { Tensor } from '../../../../src/tensor/tensor.ts';
 import { parseModel } from '../../../helpers/parse.ts';
@@ -125,3 +127,27 @@ test('all together, in their order, on a model in 4 bits', async () => {
   const before = await distance(model, plain, feeds);
   expect((await distance(model, quantized, feeds)).relNorm).toBeLessThan(before.relNorm * 0.8);
 });
+
+test.each(['qdq', 'qoperator'] as const)('mends what is %s in the end', async (format) => {
+  const model = float();
+  inferTypes(model);
+  const { context } = improving(feeds);
+  const results = [];
+  for (const improvements of [[], ['adaround', 'bias-correction']]) {
+    const quantized = model.clone();
+    await quantizeBy(quantized, settingsOf(format, improvements), context, model);
+    results.push({ quantized, ...(await distance(model, quantized, feeds)) });
+  }
+  const [plain, mended] = results;
+  expect(mended?.relNorm).toBeLessThan(plain?.relNorm ?? 0);
+  const ops = [...(mended?.quantized.graph.nodes ?? [])].map(({ op }) => op);
+  expect(ops.includes('QLinearConv')).toBe(format === 'qoperator');
+});
+
+function settingsOf(format: Settings['format'], improvements: readonly string[]): Settings {
+  return {
+    ...{ mode: 'static', bits: 8, activations: 'uint8', weights: 'int8', perChannel: false },
+    ...{ symmetric: false, reduceRange: false, format, block: 'channel', algorithm: 'rtn' },
+    ...{ keepIo: true, improvements },
+  } as Settings;
+}
