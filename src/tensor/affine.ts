@@ -67,8 +67,10 @@ export function affineOf(range: Range, options: AffineOptions): Affine {
     min = -max;
   }
   const exact = Math.fround(max - min) / (q.max - q.min);
-  if (!(exact >= TINY)) return { scale: 1, zeroPoint: 0 };
-  const middle = options.symmetric ? (q.min + q.max) / 2 : q.min - min / exact;
+  const isEmpty = !(exact >= TINY);
+  // All channels of a symmetric weight have one zero point, those without a range, too.
+  const middle = options.symmetric ? (q.min + q.max) / 2 : isEmpty ? 0 : q.min - min / exact;
+  if (isEmpty) return { scale: 1, zeroPoint: roundHalfEven(middle) };
   return { scale: Math.fround(exact), zeroPoint: roundHalfEven(middle) };
 }
 
