@@ -26,8 +26,6 @@ export interface Flow {
 export interface FlowOptions {
   /** Products with integer operands. */
   readonly products: ReadonlySet<Node>;
-  /** Relu and Clip may be left to the rounding: the smallest integer stands for what it cuts off. */
-  readonly joins: boolean;
   /** Values that were rounded by whoever made the model. */
   isGiven(value: Value): boolean;
   /** Whether the range of a value is known, or will be. */
@@ -113,7 +111,7 @@ class Planner implements Flow {
 
   /** The Relu or Clip that alone reads a value. */
   #joint(value: Value): Node | undefined {
-    const reader = this.#options.joins && !isOutput(value) ? onlyReader(value) : undefined;
+    const reader = isOutput(value) ? undefined : onlyReader(value);
     if (!reader || quantizeRole(reader)?.kind !== 'join' || reader.inputs[0] !== value)
       return undefined;
     return boundsOf(reader) ? reader : undefined;

@@ -4,7 +4,13 @@
 
 import { Builder, type Graph, type Model, type Node, type Value } from '../../graph/index.ts';
 import { inferNode } from '../../ops/index.ts';
-import { type Affine, integerRange, type QuantizedType } from '../../tensor/affine.ts';
+import {
+  type Affine,
+  integerRange,
+  type QuantizedType,
+  type Range,
+  roundHalfEven,
+} from '../../tensor/affine.ts';
 import type { DType } from '../../tensor/dtype.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 import { removeDead } from '../match.ts';
@@ -25,10 +31,13 @@ export class PairWriter {
   readonly #model: Model;
   readonly #graph: Graph;
   readonly #domain: Scheme['domain'];
+  readonly #clipsCodes: boolean;
   readonly #made = new Map<Value, Parameters>();
 
-  constructor(model: Model, domain: Scheme['domain']) {
+  /** `clipsCodes`: whether a Relu that remains keeps a kernel from being found. */
+  constructor(model: Model, domain: Scheme['domain'], clipsCodes: boolean) {
     this.#model = model;
+    this.#clipsCodes = clipsCodes;
     this.#graph = model.graph;
     this.#domain = domain;
     if (domain) importDomain(model, model.graph, domain, 1);
@@ -91,25 +100,43 @@ export class PairWriter {
     graph.outputs = graph.outputs.map((output) => (output === value ? dq : output));
   }
 
-  /** Takes away a Relu or Clip that cuts off only what no integer stands for. */
+  /** Takes away a Relu or Clip: integers say what it cuts off, by themselves or when they are clipped. */
   #dropJoint(result: Value, joint: Node, flow: Flow, scales: ReadonlyMap<Value, Scale>): void {
     const scale = scales.get(result);
     const [use, ...others] = result.uses;
     const input = joint.inputs[0];
     if (!scale || !use || !input || others.length > 0 || !flow.made.has(result)) return;
-    if (!covers(joint, scale)) return;
+    const allowed = allowedCodes(joint, scale);
+    if (!allowed) return;
+    if (allowed.cutsOff && !this.#clip(use.node, allowed, scale.type)) return;
     use.node.setInput(use.index, input);
     removeDead(this.#graph, [joint]);
   }
+
+  /** Clips what a QuantizeLinear makes; false where that has no kernel, or is read as it stands. */
+  #clip(quantize: Node, { min, max }: Range, type: DType): boolean {
+    if (!this.#clipsCodes || type.endsWith('16') || this.#model.opset < 12) return false;
+    const codes = quantize.output;
+    const readers = [...codes.uses];
+    const graph = this.#graph;
+    const bound = (name: string, code: number) =>
+      graph.addInitializer(
+        `${codes.name}_${name}`,
+        Tensor.fromBytes(type, [], Uint8Array.of(code)),
+      );
+    const g = new Builder(graph, quantize.place.next, (node) => inferNode(this.#model, node));
+    const clipped = g.op('Clip', [codes, bound('min', min), bound('max', max)]);
+    for (const { node, index } of readers) node.setInput(index, clipped);
+    return true;
+  }
 }
 
-/** Whether all that integers stand for lies between the bounds, but for the rounding of the scale. */
-function covers(joint: Node, { scale, zeroPoint, type }: Scale): boolean {
+/** The integers between the bounds of a Relu or Clip, and whether the type has others. */
+function allowedCodes(joint: Node, { scale, zeroPoint, type }: Scale) {
   const bounds = boundsOf(joint);
-  if (!bounds || type.startsWith('float')) return false;
-  const codes = integerRange({ type: type as QuantizedType, symmetric: false });
-  const slack = scale / 1000;
-  const min = scale * (codes.min - zeroPoint);
-  const max = scale * (codes.max - zeroPoint);
-  return min >= bounds.min - slack && max <= bounds.max + slack;
+  if (!bounds || type.startsWith('float')) return undefined;
+  const all = integerRange({ type: type as QuantizedType, symmetric: false });
+  const min = Math.max(all.min, roundHalfEven(bounds.min / scale) + zeroPoint);
+  const max = Math.min(all.max, roundHalfEven(bounds.max / scale) + zeroPoint);
+  return { min, max, cutsOff: min > all.min || max < all.max };
 }

@@ -135,11 +135,9 @@ class StaticQuantizer {
   }
 
   #flow(products: ReadonlySet<Node>, missing: ReadonlySet<Value>): Flow {
-    const { activations: type, symmetricActivations, float8 } = this.#scheme;
     return planFlow(this.#model, {
       products,
-      joins: !symmetricActivations && !float8,
-      isGiven: (value) => givenScale(value, type) !== undefined,
+      isGiven: (value) => givenScale(value, this.#scheme.activations) !== undefined,
       hasRange: (value) => !missing.has(value),
     });
   }
@@ -208,7 +206,7 @@ class StaticQuantizer {
 
   async #write(flow: Flow, scales: ReadonlyMap<Value, Scale>): Promise<void> {
     const model = this.#model;
-    const pairs = new PairWriter(model, this.#scheme.domain);
+    const pairs = new PairWriter(model, this.#scheme.domain, this.#context.target.name !== 'cuda');
     const biased = await this.#biased(scales);
     for (const product of biased) makeRoom(product);
     for (const product of biased) storeBias(model, product, pairs);

@@ -4,19 +4,21 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Model } from '../../../src/graph/index.ts';
+import { expect } from '@jest/globals';
+import type { Model, Value } from '../../../src/graph/index.ts';
 import { inferTypes } from '../../../src/ops/index.ts';
 import type { Calibration } from '../../../src/passes/quantize/context.ts';
 import { quantizeStatic, type StaticOptions } from '../../../src/passes/quantize/static.ts';
 import { readTrace } from '../../../src/runtime/profile.ts';
 import { createRunner, loadModel } from '../../../src/runtime/runner.ts';
 import { elementCount } from '../../../src/tensor/dtype.ts';
+import { elementsOf } from '../../../src/tensor/elements.ts';
 import type { Feeds } from '../../../src/tensor/feeds.ts';
 import { Tensor } from '../../../src/tensor/tensor.ts';
 import { parseModel } from '../../helpers/parse.ts';
 import { CPU } from './dynamic-helper.ts';
 import { calibrationOn } from './improve/fixture.ts';
-import { type ContextParts, contextOf, normals } from './weights-helper.ts';
+import { type ContextParts, contextOf, nodesOf, normals } from './weights-helper.ts';
 
 export const run = createRunner();
 
@@ -105,4 +107,31 @@ export async function similarity({ float, model, feeds }: Result): Promise<numbe
     });
   }
   return sums.xy / Math.sqrt(sums.xx * sums.yy);
+}
+
+export const GEMM = `g (float[3, 16] x) => (float[3, 8] y) <
+  float[8, 16] w = random,
+  float[8] b = random
+> {
+  [fc] y = Gemm <transB=1> (x, w, b)
+}`;
+
+export async function numbers(value: Value | undefined): Promise<number[]> {
+  const data = value?.data as Tensor;
+  const loaded = Tensor.fromBytes(data.dtype, data.shape, await data.load());
+  return Array.from(elementsOf(loaded) as Float32Array, Number);
+}
+
+/** Codes, scale and zero point behind input `index` of the only node of this operator. */
+export async function operand(model: Model, op: string, index: number) {
+  const dq = nodesOf(model, op)[0]?.inputs[index]?.producer;
+  expect(dq?.op).toBe('DequantizeLinear');
+  const [codes, scale, zeroPoint] = dq?.inputs ?? [];
+  const isConstant = codes?.data !== undefined;
+  return {
+    type: codes?.dtype,
+    codes: isConstant ? await numbers(codes) : [],
+    scale: await numbers(scale),
+    zeroPoint: await numbers(zeroPoint),
+  };
 }

@@ -112,6 +112,22 @@ describe('integers from end to end', () => {
   }
 });
 
+describe('symmetric integers', () => {
+  it.each([
+    ['int8', 'qoperator'],
+    ['uint8', 'qdq'],
+  ] as const)('of %s in %s form are clipped where a Relu stood', async (activations, format) => {
+    const text = CASES.find(([name]) => name.startsWith('a residual'))?.[1] ?? '';
+    const options = { activations, format, symmetricActivations: true };
+    const result = await quantized(text, options);
+    const kernels = await kernelsOf(result.model, result.feeds[0] ?? new Map());
+    const count = (op: string) => kernels.filter((kernel) => kernel === op).length;
+    expect([count('QLinearConv'), count('QLinearAdd'), count('Clip')]).toEqual([3, 1, 1]);
+    expect(count('DequantizeLinear')).toBe(1);
+    expect(await similarity(result)).toBeGreaterThan(0.997);
+  });
+});
+
 describe('products with float neighbours', () => {
   const MLP = `g (float[3, 16] x) => (float[3, 8] y) <
     float[16, 32] w = random,
