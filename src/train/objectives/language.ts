@@ -1,0 +1,62 @@
+// Language models: the next token (clm), or tokens that were hidden (mlm). Logits [N, S, V].
+
+import type { Value } from '../../graph/index.ts';
+import type { Formula } from '../formula.ts';
+import { counted, crossEntropy, hits } from './classify.ts';
+import { type Ends, type Judged, logitsOf, meanOf, type Objective } from './objective.ts';
+
+/** Marks places whose token is not to be told. */
+export const IGNORED = -100;
+
+/** The ids, [N, S]. */
+export function tokenInput({ inputs }: Ends): Value | undefined {
+  const whole = inputs.filter((value) => value.dtype === 'int64' && value.shape?.length === 2);
+  return whole.find(({ name }) => /ids|tokens/i.test(name) && !/type/i.test(name)) ?? whole[0];
+}
+
+/** The mask of tokens that are there, [N, S]. */
+function maskInput({ inputs }: Ends): Value | undefined {
+  return inputs.find(({ name, shape }) => /attention_mask/i.test(name) && shape?.length === 2);
+}
+
+/** Cross-entropy of logits [N, S, V] with tokens [N, S], negative ones left out. */
+function judgeTokens(f: Formula, logits: Value, tokens: Value, real: Value | undefined): Judged {
+  const [n = 1, s = 1, v = 1] = (logits.shape ?? []).map(Number);
+  const flat = f.reshape(logits, [n * s, v]);
+  const labels = f.reshape(tokens, [n * s]);
+  const there = counted(f, labels);
+  const weights = real ? f.mul(there, f.reshape(spread(f, real, n, s), [n * s])) : there;
+  return {
+    loss: meanOf(f, crossEntropy(f, flat, labels), weights),
+    metrics: new Map([['token_accuracy', meanOf(f, hits(f, flat, labels), weights)]]),
+  };
+}
+
+function spread(f: Formula, real: Value, n: number, s: number): Value {
+  return f.op('Expand', [f.reshape(real, [n, 1]), f.ints([n, s])]);
+}
+
+export const clm: Objective = {
+  summary: 'the next token',
+  targets: () => [],
+  build(c) {
+    const { f, outputs, real } = c;
+    const logits = logitsOf(outputs[0] as Value, ['Softmax', 'LogSoftmax']);
+    const length = Number(logits.shape?.[1] ?? 1);
+    const ids = tokenInput(c) as Value;
+    const mask = maskInput(c);
+    const told = mask ? f.where(f.greater(f.cast(mask, 'int64'), 0), ids, IGNORED) : ids;
+    return judgeTokens(f, f.slice(logits, 1, 0, length - 1), f.slice(told, 1, 1, length), real);
+  },
+};
+
+export const mlm: Objective = {
+  summary: 'tokens that were masked (80 % hidden, 10 % exchanged, 10 % left)',
+  targets: (ends) => [
+    { name: 'labels', dtype: 'int64', shape: (tokenInput(ends)?.shape ?? []).slice(1).map(Number) },
+  ],
+  build({ f, outputs, target, real }) {
+    const logits = logitsOf(outputs[0] as Value, ['Softmax', 'LogSoftmax']);
+    return judgeTokens(f, logits, target('labels'), real);
+  },
+};

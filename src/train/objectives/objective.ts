@@ -1,0 +1,81 @@
+// What a training step minimises. An objective reads outputs of the model and targets of the data and
+// writes, as nodes, a loss and metrics; each is a mean given by sum and count, so that means of batches
+// add up to the mean of all.
+
+import type { Node, Value } from '../../graph/index.ts';
+import type { DType } from '../../tensor/dtype.ts';
+import type { Formula } from '../formula.ts';
+
+/** Float32 scalars. */
+export interface Mean {
+  readonly sum: Value;
+  readonly count: Value;
+}
+
+/** What an objective needs of the data beside the model's inputs, of one sample. */
+export interface TargetSpec {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Integers have to be below it; so many classes. */
+  readonly below?: number | undefined;
+}
+
+export interface ObjectiveSettings {
+  /** Share of the target that is spread over all classes. */
+  readonly labelSmoothing: number;
+  readonly classWeights?: readonly number[] | undefined;
+  /** mse, mae or huber. */
+  readonly distance: 'mse' | 'mae' | 'huber';
+  /** Where Huber's loss turns from square to straight. */
+  readonly delta: number;
+  /** Of the similarities of the contrastive loss. */
+  readonly temperature: number;
+  /** Name of the output that is the loss. */
+  readonly output?: string | undefined;
+}
+
+export const OBJECTIVE_DEFAULTS: ObjectiveSettings = {
+  labelSmoothing: 0,
+  distance: 'mse',
+  delta: 1,
+  temperature: 0.5,
+};
+
+/** The model as an objective sees it: outputs and inputs with static shapes. */
+export interface Ends {
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
+}
+
+export interface ObjectiveContext extends Ends {
+  readonly f: Formula;
+  readonly settings: ObjectiveSettings;
+  target(name: string): Value;
+  /** [B]: 1 for samples, 0 for what fills up the last batch. Absent in training. */
+  readonly real?: Value | undefined;
+}
+
+export interface Judged {
+  readonly loss: Mean;
+  readonly metrics: ReadonlyMap<string, Mean>;
+}
+
+export interface Objective {
+  readonly summary: string;
+  targets(ends: Ends, settings: ObjectiveSettings): readonly TargetSpec[];
+  build(c: ObjectiveContext): Judged;
+}
+
+/** The logits behind probabilities: what a last Softmax (or Sigmoid) was made from. */
+export function logitsOf(output: Value, ops: readonly string[]): Value {
+  const made: Node | undefined = output.producer;
+  return made && ops.includes(made.op) && made.inputs[0] ? made.inputs[0] : output;
+}
+
+/** The mean of `values`, each counted as often as `weights` says; all once where it is absent. */
+export function meanOf(f: Formula, values: Value, weights?: Value): Mean {
+  if (weights) return { sum: f.sum(f.mul(values, weights)), count: f.sum(weights) };
+  const count = (values.shape ?? []).reduce<number>((product, dim) => product * Number(dim), 1);
+  return { sum: f.sum(values), count: f.number(count, 'float32') };
+}
