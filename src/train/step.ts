@@ -151,23 +151,23 @@ class Stepper {
     const norm = f.sqrt(
       f.total(micro.map((g) => f.cast(f.op('ReduceSumSquare', [g], { keepdims: 0 }), 'float32'))),
     );
-    const isFinite = f.less(f.op('Abs', [f.add(loss, norm)]), Number.POSITIVE_INFINITY);
+    const isSound = f.less(f.op('Abs', [f.add(loss, norm)]), Number.POSITIVE_INFINITY);
     const reported = new Map([
       ['loss', loss],
       ['gradient_norm', norm],
     ]);
-    this.#buffers(isFinite);
+    this.#buffers(isSound);
     const sums = this.#plan.accumulate ? trained.map((value) => this.#slot('sum', value)) : [];
     const whole = sums.length > 0 ? micro.map((g, i) => f.add((sums[i] as Slot).input, g)) : micro;
-    const apply = sums.length > 0 ? f.and(isFinite, this.#boundary()) : isFinite;
+    const apply = sums.length > 0 ? f.and(isSound, this.#boundary()) : isSound;
     this.#branch(apply, trained, whole, sums, norm);
     return reported;
   }
 
-  #buffers(isFinite: Value): void {
+  #buffers(isSound: Value): void {
     for (const { value, next } of this.#plan.buffers) {
       const slot = this.#slot('buffer', value, value);
-      slot.output = this.#f.op('Where', [isFinite, next, value]);
+      slot.output = this.#f.op('Where', [isSound, next, value]);
     }
   }
 
