@@ -74,12 +74,21 @@ class ArrayDataset implements Dataset {
     const step = Math.max(1, fixed ?? size);
     for (let at = 0; at < this.#order.length; at += step) {
       const rows = this.#order.slice(at, at + step);
-      const filled = fixed ? fill(rows, fixed) : rows;
-      const feeds = new Map<string, Tensor>();
-      for (const f of this.#fits) feeds.set(f.input.name, feed(f, filled));
-      const targets = new Map(this.#targets.map((t) => [t.name, t.rows(rows)]));
-      yield { feeds, targets, count: rows.length };
+      yield this.#batch(rows, fixed ? fill(rows, fixed) : rows);
     }
+  }
+
+  async take(indices: readonly number[]): Promise<Batch> {
+    const rows = indices.map((index) => this.#order[index] as number);
+    return this.#batch(rows, rows);
+  }
+
+  /** Targets of `rows`, inputs of `filled`. */
+  #batch(rows: readonly number[], filled: readonly number[]): Batch {
+    const feeds = new Map<string, Tensor>();
+    for (const f of this.#fits) feeds.set(f.input.name, feed(f, filled));
+    const targets = new Map(this.#targets.map((t) => [t.name, t.rows(rows)]));
+    return { feeds, targets, count: rows.length };
   }
 }
 

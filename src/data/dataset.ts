@@ -20,6 +20,11 @@ export interface Batch {
   readonly count: number;
 }
 
+export interface TakeOptions {
+  /** A seed for augmentation, which is a function of it and the sample; absent: no augmentation. */
+  readonly augment?: number | undefined;
+}
+
 export interface Dataset {
   /** What was read and what was applied to it, in one line, for the report. */
   readonly summary: string;
@@ -27,4 +32,6 @@ export interface Dataset {
   readonly length: number | undefined;
   /** Batches of `size` samples, or of the size the model fixes. */
   batches(size: number): AsyncIterable<Batch>;
+  /** The samples at these positions, in this order; the same again whenever it is asked. */
+  take?(indices: readonly number[], options?: TakeOptions): Promise<Batch>;
 }

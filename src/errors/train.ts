@@ -41,3 +41,81 @@ export function noGradientOfForm(node: Place, form: string): XformError {
     hint: 'Freeze what is before it with --freeze, or replace the node.',
   });
 }
+
+export function badCheckpoint(path: string, problem: string): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'bad-checkpoint',
+    message: `"${path}" is no checkpoint to go on from: ${problem}`,
+    hint: 'Name the file that --checkpoint wrote, or start anew without --resume.',
+  });
+}
+
+/** Disk full, no permission: what stood there before still stands. */
+export function checkpointNotWritten(path: string, problem: string): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'checkpoint-not-written',
+    message: `the checkpoint "${path}" could not be written: ${problem}`,
+    hint: 'The previous checkpoint, if there was one, is untouched: make room and use --resume.',
+  });
+}
+
+/** The loss is no number. */
+export function lossNotFinite(step: number, tensor: string | undefined): XformError {
+  const first = tensor ? `; "${tensor}" was the first tensor to hold one` : '';
+  return new XformError({
+    kind: 'data',
+    code: 'loss-not-finite',
+    message: `the loss is NaN or infinite at step ${step}${first}`,
+    hint: 'Lower --lr, set --clip 1, or look at the data of that step; the last checkpoint is untouched.',
+  });
+}
+
+export function nothingTrainable(path: string, reasons: readonly string[]): XformError {
+  const shown = reasons.length > 0 ? `: ${reasons.slice(0, SHOWN).join('; ')}` : '';
+  return new XformError({
+    kind: 'model',
+    code: 'nothing-trainable',
+    message: `nothing in "${path}" can be trained${shown}`,
+    hint: 'Run "xform inspect MODEL --layers" to see its weights; look at --freeze.',
+  });
+}
+
+export function batchTooLarge(batch: number, samples: number): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'batch-too-large',
+    message: `a batch of ${batch} is larger than the data, which has ${samples} samples`,
+    hint: `Give --batch ${Math.max(1, samples)} or less.`,
+  });
+}
+
+export function labelOutOfRange(label: number, below: number, sample: number): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'label-out-of-range',
+    message: `sample ${sample} has label ${label}, but the model tells ${below} classes apart (0 … ${below - 1})`,
+    hint: 'Change the labels, or give the model a head of its own with --head classify:N.',
+  });
+}
+
+export function targetMissing(name: string, found: readonly string[]): XformError {
+  const has =
+    found.length > 0 ? `it has ${found.map((one) => `"${one}"`).join(', ')}` : 'it has none';
+  return new XformError({
+    kind: 'data',
+    code: 'target-missing',
+    message: `the data has no "${name}" to train on; beside the inputs ${has}`,
+    hint: 'Name the column with --label, or choose an --objective that needs none (clm, reconstruct, contrastive).',
+  });
+}
+
+export function targetShape(name: string, expected: string, found: string): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'target-shape',
+    message: `"${name}" of the data is ${found}, but the objective needs ${expected} for each sample`,
+    hint: 'Choose the --objective that fits the data, or another --label.',
+  });
+}

@@ -341,7 +341,7 @@ function assemble(
   return { model, state, data: specs, reports: new Map(names) };
 }
 
-function inputOf(value: Value): InputOf {
+export function inputOf(value: Value): InputOf {
   return {
     name: value.name,
     dtype: value.dtype ?? 'float32',

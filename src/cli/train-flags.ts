@@ -1,0 +1,112 @@
+// The flags of `train`, and of everything else that trains.
+
+import { Flags } from '@oclif/core';
+import { OBJECTIVES, type ObjectiveName } from '../train/objectives/index.ts';
+import { OPTIMIZERS } from '../train/optimizers.ts';
+import { SCHEDULES, type ScheduleName } from '../train/schedule.ts';
+
+const objective = { helpGroup: 'OBJECTIVE' } as const;
+const optimisation = { helpGroup: 'OPTIMISATION' } as const;
+const run = { helpGroup: 'RUN' } as const;
+const number = (summary: string, helpValue: string, group: object) =>
+  Flags.string({ summary, helpValue, ...group });
+
+export const trainFlags = {
+  objective: Flags.option({ options: Object.keys(OBJECTIVES) as ObjectiveName[] })({
+    summary: 'what to minimise (default: follows from the data)',
+    ...objective,
+  }),
+  loss: Flags.string({
+    summary: 'an output of the model that is the loss',
+    helpValue: 'OUTPUT',
+    ...objective,
+  }),
+  'label-smoothing': number('share of the target that all classes have', 'F', objective),
+  'class-weights': number('how much each class counts', 'W,W,…', objective),
+  distance: Flags.option({ options: ['mse', 'mae', 'huber'] as const })({
+    summary: 'of regression and reconstruction',
+    default: 'mse',
+    ...objective,
+  }),
+  delta: number("where Huber's loss turns straight", 'X', objective),
+  temperature: number('of the contrastive loss', 'T', objective),
+  'mask-token': Flags.integer({ summary: 'the token that hides others (mlm)', ...objective }),
+  'mask-share': number('share of the tokens that are to be told (mlm)', 'F', objective),
+  val: Flags.string({
+    summary: 'data to validate on; with --split, the other part where it is left out',
+    helpValue: 'PATH',
+    ...run,
+  }),
+  epochs: number('times through the data', 'N', run),
+  steps: Flags.integer({ summary: 'steps, instead of epochs', min: 1, helpValue: 'N', ...run }),
+  optimizer: Flags.option({ options: Object.keys(OPTIMIZERS) })({
+    summary: 'how weights move',
+    default: 'adamw',
+    ...optimisation,
+  }),
+  lr: number('learning rate at its peak (default: that of the optimiser)', 'RATE', optimisation),
+  schedule: Flags.option({ options: Object.keys(SCHEDULES) as ScheduleName[] })({
+    summary: 'the way of the learning rate',
+    default: 'cosine',
+    ...optimisation,
+  }),
+  warmup: number('steps of the way up, or a share of all', 'N', optimisation),
+  'weight-decay': number('of weights, not of biases and norms (default 0.01)', 'F', optimisation),
+  momentum: number('of sgd', 'F', optimisation),
+  nesterov: Flags.boolean({ summary: "Nesterov's momentum (sgd)", ...optimisation }),
+  beta1: number('of adam and its kin', 'F', optimisation),
+  beta2: number('of adam and its kin', 'F', optimisation),
+  epsilon: number('of adam and its kin', 'F', optimisation),
+  clip: number('largest norm of all gradients together', 'NORM', optimisation),
+  'clip-value': number('largest size of an element of a gradient', 'X', optimisation),
+  accumulate: Flags.integer({
+    summary: 'batches whose gradients make one update',
+    min: 1,
+    default: 1,
+    helpValue: 'N',
+    ...optimisation,
+  }),
+  ema: number('write a moving average of the weights: the share of the old', 'F', optimisation),
+  freeze: Flags.string({
+    summary: 'weights or nodes that are not trained',
+    helpValue: 'PATTERN',
+    multiple: true,
+    multipleNonGreedy: true,
+    default: [],
+    ...optimisation,
+  }),
+  'eval-every': Flags.integer({
+    summary: 'steps between validations (default: an epoch)',
+    min: 1,
+    helpValue: 'N',
+    ...run,
+  }),
+  patience: Flags.integer({
+    summary: 'validations without gain before the run ends, or the rate falls (plateau)',
+    min: 1,
+    helpValue: 'N',
+    ...run,
+  }),
+  keep: Flags.option({ options: ['last', 'best'] as const })({
+    summary: 'which weights are written (default: best with --patience, else last)',
+    ...run,
+  }),
+  checkpoint: Flags.string({
+    summary: 'where the state of the run is kept (default: OUT.checkpoint)',
+    helpValue: 'FILE',
+    ...run,
+  }),
+  'checkpoint-every': Flags.integer({
+    summary: 'steps between checkpoints (default: an epoch)',
+    min: 1,
+    helpValue: 'N',
+    ...run,
+  }),
+  resume: Flags.boolean({ summary: 'go on from the checkpoint', ...run }),
+  log: Flags.string({ summary: 'write a JSON line per chunk of steps', helpValue: 'FILE', ...run }),
+  tensorboard: Flags.string({
+    summary: 'write event files for TensorBoard',
+    helpValue: 'DIR',
+    ...run,
+  }),
+};

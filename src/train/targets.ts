@@ -1,0 +1,32 @@
+// Targets as the data has them, made into what the objective asks for: types, shapes, labels in range.
+
+import { labelOutOfRange, targetMissing, targetShape } from '../errors/train.ts';
+import { elementsOf } from '../tensor/elements.ts';
+import type { Feeds } from '../tensor/feeds.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import type { TargetSpec } from './objectives/objective.ts';
+
+const OTHER_NAMES = ['labels', 'label', 'y', 'target', 'targets'];
+
+/** The target of `count` samples, [count, …shape]. */
+export function targetOf(spec: TargetSpec, targets: Feeds, count: number): Tensor {
+  const name = [spec.name, ...OTHER_NAMES].find((one) => targets.has(one));
+  const found = name === undefined ? undefined : targets.get(name);
+  if (!found) throw targetMissing(spec.name, [...targets.keys()]);
+  const size = spec.shape.reduce((a, b) => a * b, 1);
+  if (found.size !== count * size) {
+    const expected = size === 1 ? 'one number' : `[${spec.shape.join(', ')}]`;
+    throw targetShape(name ?? spec.name, expected, `[${found.shape.slice(1).join(', ')}]`);
+  }
+  const shape = [count, ...spec.shape];
+  const values = Float64Array.from(elementsOf(found) as ArrayLike<number | bigint>, Number);
+  if (spec.below !== undefined) checkRange(values, spec.below);
+  return Tensor.of(spec.dtype, shape, values);
+}
+
+function checkRange(labels: Float64Array, below: number): void {
+  const wrong = labels.findIndex((label) => !(Number.isInteger(label) && label < below));
+  if (wrong >= 0) throw labelOutOfRange(labels[wrong] as number, below, wrong);
+  const negative = labels.findIndex((label) => label < 0 && label !== -100 && label !== -1);
+  if (negative >= 0) throw labelOutOfRange(labels[negative] as number, below, negative);
+}
