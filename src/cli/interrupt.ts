@@ -29,3 +29,37 @@ function endBySignal(signal: keyof typeof EXIT_CODES): void {
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);
 }
+
+export interface Stop {
+  /** Whether the user has asked for an end. */
+  isAsked(): boolean;
+  readonly exitCode: number;
+  /** Signals end the program at once again. */
+  release(): void;
+}
+
+/** For work that ends by itself when asked: the first signal asks, the second one ends at once. */
+export function takeOverSignals(): Stop {
+  const before = new Map<NodeJS.Signals, NodeJS.SignalsListener[]>();
+  let asked: keyof typeof EXIT_CODES | undefined;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    before.set(signal, process.rawListeners(signal) as NodeJS.SignalsListener[]);
+    process.removeAllListeners(signal);
+    process.on(signal, () => {
+      if (asked) endBySignal(signal);
+      asked = signal;
+    });
+  }
+  return {
+    isAsked: () => asked !== undefined,
+    get exitCode() {
+      return EXIT_CODES[asked ?? 'SIGINT'];
+    },
+    release() {
+      for (const [signal, listeners] of before) {
+        process.removeAllListeners(signal);
+        for (const listener of listeners) process.on(signal, listener);
+      }
+    },
+  };
+}

@@ -119,3 +119,41 @@ export function targetShape(name: string, expected: string, found: string): Xfor
     hint: 'Choose the --objective that fits the data, or another --label.',
   });
 }
+
+export function inputNotStatic(input: string, shape: string): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'input-size-open',
+    message: `training needs every size of the inputs, but "${input}" is ${shape}`,
+    hint: 'Fix open dimensions with --set NAME=VALUE.',
+  });
+}
+
+/** Endless or unordered data: random noise, ONNX test data. */
+export function dataHasNoOrder(summary: string): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'data-without-order',
+    message: `training needs data with a number of samples to choose from, not ${summary}`,
+    hint: 'Give arrays, images, a table or text with --data.',
+  });
+}
+
+export function objectiveUnclear(targets: readonly string[]): XformError {
+  const has = targets.length > 0 ? targets.map((one) => `"${one}"`).join(', ') : 'no target';
+  return new XformError({
+    kind: 'usage',
+    code: 'objective-unclear',
+    message: `data with ${has} does not say what to train for`,
+    hint: 'Name an --objective: classify, regress, clm, mlm, contrastive, reconstruct.',
+  });
+}
+
+export function requireTrainingData(): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'no-data',
+    message: 'training needs data',
+    hint: 'Name it with --data: arrays (.npz), a table (.csv), images, text.',
+  });
+}

@@ -7,17 +7,20 @@ import { allGraphs, type Model, type Node } from '../graph/index.ts';
 export interface Pattern {
   readonly text: string;
   matches(node: Node): boolean;
+  /** Whether a name by itself is meant; never for `op:`. */
+  matchesName(name: string): boolean;
 }
 
 export function parsePattern(text: string): Pattern {
   if (text.startsWith('op:')) {
     const op = text.slice(3);
-    return { text, matches: (node) => node.op === op };
+    return { text, matches: (node) => node.op === op, matchesName: () => false };
   }
   const expression = text.startsWith('re:') ? new RegExp(text.slice(3)) : globExpression(text);
+  const matchesName = (name: string) => expression.test(name);
   const matches = (node: Node) =>
-    expression.test(node.name) || node.outputs.some(({ name }) => expression.test(name));
-  return { text, matches };
+    matchesName(node.name) || node.outputs.some(({ name }) => matchesName(name));
+  return { text, matches, matchesName };
 }
 
 /** `*` stands for any text, `?` for one character; everything else for itself. */

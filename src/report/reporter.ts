@@ -21,6 +21,7 @@ const BAR_DELAY_MS = 1000;
 
 export class Reporter {
   readonly warnings: Warning[] = [];
+  #isOnStatus = false;
   readonly #options: ReporterOptions;
   readonly #chalk: InstanceType<typeof Chalk>;
 
@@ -32,6 +33,15 @@ export class Reporter {
   /** A line for everyone who did not ask for quiet. */
   info(text: string): void {
     if (!this.#options.quiet) this.#line(text);
+  }
+
+  /** Where long work stands: one line that is written over on a terminal, a line each elsewhere. */
+  status(text: string): void {
+    const { quiet, stream } = this.#options;
+    if (quiet) return;
+    if (stream.isTTY) stream.write(`\r\u001b[K${text}`);
+    else this.#line(text);
+    this.#isOnStatus = stream.isTTY;
   }
 
   /** A line for --verbose. */
@@ -103,6 +113,8 @@ export class Reporter {
   }
 
   #line(text: string): void {
-    this.#options.stream.write(`${text}\n`);
+    // Ends the line of a status that stands on the terminal.
+    this.#options.stream.write(`${this.#isOnStatus ? '\n' : ''}${text}\n`);
+    this.#isOnStatus = false;
   }
 }

@@ -1,0 +1,111 @@
+// How a run goes, for people (a progress line), for programs (JSON lines) and for TensorBoard.
+
+import { appendFileSync, writeFileSync } from 'node:fs';
+import type { Reporter } from '../report/reporter.ts';
+import type { Progress } from '../train/trainer.ts';
+import { EventFile } from './tensorboard.ts';
+import type { Evaluation, RunFacts } from './train-run.ts';
+
+export interface TrainLogOptions {
+  readonly reporter: Reporter;
+  readonly log?: string | undefined;
+  readonly tensorboard?: string | undefined;
+}
+
+const LINE_MS = 1000;
+
+export class TrainLog {
+  readonly #options: TrainLogOptions;
+  readonly #events: EventFile | undefined;
+  #facts: RunFacts | undefined;
+  #lastLine = 0;
+  #started = 0;
+  /** The last chunk, and the sums over all. */
+  last: Progress | undefined;
+  seconds = 0;
+  skipped = 0;
+  readonly history: { readonly step: number; readonly loss: number }[] = [];
+
+  constructor(options: TrainLogOptions) {
+    this.#options = options;
+    if (options.log) writeFileSync(options.log, '');
+    this.#events = options.tensorboard ? new EventFile(options.tensorboard) : undefined;
+  }
+
+  get facts(): RunFacts | undefined {
+    return this.#facts;
+  }
+
+  start(facts: RunFacts): void {
+    this.#facts = facts;
+    this.#started = performance.now();
+    const { reporter } = this.#options;
+    const { trained, fixed, steps, stepsPerEpoch, nodes, firstStep } = facts;
+    const resumed = firstStep > 0 ? `, from step ${firstStep}` : '';
+    reporter.info(
+      `training ${trained.length} tensors for ${steps} steps (${stepsPerEpoch} an epoch)${resumed}`,
+    );
+    reporter.detail(`${nodes} nodes; built in ${facts.buildMs.toFixed(0)} ms`);
+    for (const [name, why] of fixed) reporter.detail(`not trained: "${name}": ${why}`);
+    this.#line({ event: 'start', steps, steps_per_epoch: stepsPerEpoch, first_step: firstStep });
+  }
+
+  progress(progress: Progress): void {
+    const { step, means, rate, stepsPerSecond, skipped } = progress;
+    this.last = progress;
+    this.skipped += skipped;
+    this.seconds = (performance.now() - this.#started) / 1000;
+    this.history.push({ step, loss: means.get('loss') ?? Number.NaN });
+    this.#line({
+      event: 'train',
+      step,
+      ...Object.fromEntries(means),
+      rate,
+      steps_per_s: stepsPerSecond,
+      overhead: progress.overhead,
+      skipped,
+    });
+    for (const [name, value] of means) this.#events?.scalar(`train/${name}`, step, value);
+    this.#events?.scalar('train/rate', step, rate);
+    this.#print(progress);
+  }
+
+  evaluation({ step, metrics }: Evaluation): void {
+    this.#line({ event: 'validation', step, ...Object.fromEntries(metrics) });
+    for (const [name, value] of metrics) this.#events?.scalar(`validation/${name}`, step, value);
+    this.#options.reporter.info(`step ${step}: validation ${words(metrics)}`);
+  }
+
+  close(): void {
+    this.#events?.close();
+  }
+
+  #print({ step, means, rate, stepsPerSecond }: Progress): void {
+    const steps = this.#facts?.steps ?? step;
+    const now = performance.now();
+    if (now - this.#lastLine < LINE_MS && step < steps) return;
+    this.#lastLine = now;
+    const left = (steps - step) / stepsPerSecond;
+    this.#options.reporter.status(
+      `step ${step}/${steps}: ${words(means)}, rate ${rate.toPrecision(3)}, ` +
+        `${stepsPerSecond.toPrecision(3)} steps/s, ${duration(left)} left`,
+    );
+  }
+
+  #line(facts: object): void {
+    const { log } = this.#options;
+    if (log) appendFileSync(log, `${JSON.stringify(facts)}\n`);
+  }
+}
+
+function words(means: ReadonlyMap<string, number>): string {
+  const shown = [...means].filter(([name]) => name !== 'gradient_norm');
+  return shown.map(([name, value]) => `${name} ${value.toPrecision(4)}`).join(', ');
+}
+
+function duration(seconds: number): string {
+  if (seconds < 60) return `${Math.ceil(seconds)} s`;
+  return seconds < 3600
+    ? `${Math.floor(seconds / 60)} min ${Math.ceil(seconds % 60)} s`
+    : `${(seconds / 3600).toFixed(1)} h`;
+}

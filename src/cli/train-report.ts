@@ -1,0 +1,79 @@
+// What `train` shows: how the loss went, what validation says, how fast it was.
+
+import type { Block, Json, ModelSummary } from '../report/report.ts';
+import type { TrainLog } from './train-log.ts';
+import type { Evaluation, TrainResult } from './train-run.ts';
+
+interface Findings {
+  readonly objective: string;
+  readonly log: TrainLog;
+  readonly result: TrainResult;
+  readonly before: ModelSummary;
+  readonly after: ModelSummary;
+}
+
+const CURVE = 12;
+
+export function trainMetrics({ objective, log, result }: Findings): Record<string, Json> {
+  const { last, seconds, facts } = log;
+  const done = result.position.step - (facts?.firstStep ?? 0);
+  const validation = lastOf(result);
+  return {
+    objective,
+    steps: result.position.step,
+    ...Object.fromEntries(last?.means ?? []),
+    ...(validation ? { validation: Object.fromEntries(validation.metrics) } : {}),
+    steps_per_s: seconds > 0 ? done / seconds : 0,
+    training_seconds: seconds,
+    build_ms: facts?.buildMs ?? 0,
+    load_ms: facts?.loadMs ?? 0,
+    skipped_steps: log.skipped,
+    trained_tensors: facts?.trained.length ?? 0,
+  };
+}
+
+export function trainBlocks({ objective, log, result, after }: Findings): Block[] {
+  const { last, facts, seconds } = log;
+  const validation = lastOf(result);
+  const shown = (metrics: ReadonlyMap<string, number> | undefined) =>
+    [...(metrics ?? [])].map(([name, value]) => `${name} ${value.toPrecision(4)}`).join(', ');
+  const state = result.isStopped ? ' (stopped: go on with --resume)' : '';
+  return [
+    {
+      facts: [
+        ['trained', `${facts?.trained.length ?? 0} tensors, ${objective}`],
+        ['steps', `${result.position.step} of ${facts?.steps ?? 0}${state}`],
+        ['last loss', shown(last?.means)],
+        ...(validation ? [['validation', shown(validation.metrics)] as const] : []),
+        ['time', `${seconds.toFixed(1)} s, ${last?.stepsPerSecond.toPrecision(3) ?? 0} steps/s`],
+        ['written', after.path],
+      ],
+    },
+    ...curve(result.evaluations),
+  ];
+}
+
+function lastOf({ evaluations }: TrainResult): Evaluation | undefined {
+  return evaluations.at(-1);
+}
+
+/** Validations over time, a dozen at most. */
+function curve(evaluations: readonly Evaluation[]): Block[] {
+  if (evaluations.length < 2) return [];
+  const every = Math.ceil(evaluations.length / CURVE);
+  const rows = evaluations.filter((_, i) => i % every === 0 || i === evaluations.length - 1);
+  const names = [...(rows[0]?.metrics.keys() ?? [])];
+  return [
+    {
+      title: 'Validation',
+      columns: [
+        { name: 'step', align: 'right' },
+        ...names.map((name) => ({ name, align: 'right' as const })),
+      ],
+      rows: rows.map(({ step, metrics }) => [
+        step,
+        ...names.map((name) => (metrics.get(name) ?? Number.NaN).toPrecision(4)),
+      ]),
+    },
+  ];
+}

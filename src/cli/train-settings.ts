@@ -1,0 +1,111 @@
+// What the flags of training ask for, checked and with defaults.
+
+import { badFlagValue } from '../errors/usage.ts';
+import type { ObjectiveName } from '../train/objectives/index.ts';
+import { OBJECTIVE_DEFAULTS, type ObjectiveSettings } from '../train/objectives/objective.ts';
+import {
+  OPTIMIZER_DEFAULTS,
+  OPTIMIZERS,
+  type Optimizer,
+  type OptimizerSettings,
+} from '../train/optimizers.ts';
+import type { ScheduleName } from '../train/schedule.ts';
+import { parseAmount } from './data-flags.ts';
+
+export interface TrainFlagValues {
+  readonly objective?: ObjectiveName | undefined;
+  readonly loss?: string | undefined;
+  readonly 'label-smoothing'?: string | undefined;
+  readonly 'class-weights'?: string | undefined;
+  readonly distance: 'mse' | 'mae' | 'huber';
+  readonly delta?: string | undefined;
+  readonly temperature?: string | undefined;
+  readonly epochs?: string | undefined;
+  readonly steps?: number | undefined;
+  readonly optimizer: string;
+  readonly lr?: string | undefined;
+  readonly schedule: ScheduleName;
+  readonly warmup?: string | undefined;
+  readonly 'weight-decay'?: string | undefined;
+  readonly momentum?: string | undefined;
+  readonly nesterov?: boolean | undefined;
+  readonly beta1?: string | undefined;
+  readonly beta2?: string | undefined;
+  readonly epsilon?: string | undefined;
+  readonly clip?: string | undefined;
+  readonly 'clip-value'?: string | undefined;
+  readonly accumulate: number;
+  readonly ema?: string | undefined;
+}
+
+export interface OptimizationSettings {
+  readonly name: string;
+  readonly optimizer: Optimizer;
+  readonly settings: OptimizerSettings;
+  readonly rate: number;
+  readonly decay: number;
+  readonly clipNorm?: number | undefined;
+  readonly clipValue?: number | undefined;
+  readonly accumulate: number;
+  readonly averaging?: number | undefined;
+  readonly schedule: ScheduleName;
+  /** Steps, or a share of all below 1. */
+  readonly warmup: number;
+}
+
+const DECAY = 0.01;
+const EPOCHS = 10;
+
+export function objectiveSettings(flags: TrainFlagValues): ObjectiveSettings {
+  const weights = flags['class-weights']?.split(',').map((w) => parseAmount('class-weights', w));
+  return {
+    labelSmoothing: share('label-smoothing', flags['label-smoothing']) ?? 0,
+    classWeights: weights,
+    distance: flags.distance,
+    delta: amount('delta', flags.delta) ?? OBJECTIVE_DEFAULTS.delta,
+    temperature: amount('temperature', flags.temperature) ?? OBJECTIVE_DEFAULTS.temperature,
+    output: flags.loss,
+  };
+}
+
+export function optimizationSettings(flags: TrainFlagValues): OptimizationSettings {
+  const optimizer = OPTIMIZERS[flags.optimizer] as Optimizer;
+  const own = { ...OPTIMIZER_DEFAULTS, ...optimizer.defaults };
+  return {
+    name: flags.optimizer,
+    optimizer,
+    settings: {
+      beta1: share('beta1', flags.beta1) ?? own.beta1,
+      beta2: share('beta2', flags.beta2) ?? own.beta2,
+      epsilon: amount('epsilon', flags.epsilon) ?? own.epsilon,
+      momentum: share('momentum', flags.momentum) ?? own.momentum,
+      nesterov: flags.nesterov ?? false,
+    },
+    rate: amount('lr', flags.lr) ?? optimizer.defaults.rate,
+    decay: amount('weight-decay', flags['weight-decay']) ?? DECAY,
+    clipNorm: amount('clip', flags.clip),
+    clipValue: amount('clip-value', flags['clip-value']),
+    accumulate: flags.accumulate,
+    averaging: share('ema', flags.ema),
+    schedule: flags.schedule,
+    warmup: amount('warmup', flags.warmup) ?? 0,
+  };
+}
+
+/** Steps of the whole run. */
+export function totalSteps(flags: TrainFlagValues, stepsPerEpoch: number): number {
+  if (flags.steps !== undefined) return flags.steps;
+  const epochs = amount('epochs', flags.epochs) ?? EPOCHS;
+  return Math.max(1, Math.round(epochs * stepsPerEpoch));
+}
+
+function amount(flag: string, text: string | undefined): number | undefined {
+  return text === undefined ? undefined : parseAmount(flag, text);
+}
+
+function share(flag: string, text: string | undefined): number | undefined {
+  const value = amount(flag, text);
+  if (value !== undefined && value >= 1)
+    throw badFlagValue(flag, text ?? '', 'a number from 0 to 1');
+  return value;
+}
