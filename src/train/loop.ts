@@ -64,10 +64,12 @@ export function loopOver(step: Step): Model {
   const last = step.carried.map(
     ({ output }, i) => new Value(`${NEXT}${first[i]?.name}`, output.type),
   );
-  const reports = step.reported.map(
-    (value) =>
-      new Value(`all/${value.name}`, tensorType(value.dtype, [symbol('k'), ...dimsOf(value)])),
-  );
+  const reports = body.outputs
+    .slice(-step.reported.length || body.outputs.length)
+    .map(
+      (value) =>
+        new Value(`all/${value.name}`, tensorType(value.dtype, [symbol('k'), ...dimsOf(value)])),
+    );
   outer.append(
     new Node({
       op: 'Loop',
