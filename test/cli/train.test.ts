@@ -102,7 +102,7 @@ describe('xform train', () => {
         '-o',
         at('x.onnx'),
         '--steps',
-        '3',
+        '44',
       ]);
       expect(run.stderr).toMatch(message);
       expect(run.code).toBe(code);
