@@ -2,14 +2,23 @@
 // forward pass for validation, both over the same weights.
 
 import { inputNotStatic } from '../errors/train.ts';
-import { isStatic, type Model, printShape, type Value } from '../graph/index.ts';
+import {
+  isStatic,
+  isUnknown,
+  type Model,
+  printShape,
+  symbolsOf,
+  type Value,
+} from '../graph/index.ts';
 import { inferTypes } from '../ops/index.ts';
 import { passes } from '../passes/index.ts';
 import { runPasses } from '../passes/run.ts';
 import type { Pattern } from '../passes/select.ts';
 import { upgradeOpset } from '../passes/upgrade/index.ts';
+import type { Feeds } from '../tensor/feeds.ts';
 import { type Parameters, parametersOf } from '../train/parameters.ts';
 import { setBatch } from '../train/rebatch.ts';
+import { setKnownSizes } from './sizes.ts';
 
 /** What gradients are written for. */
 const OPSET = 21;
@@ -20,11 +29,12 @@ const PLAIN = new Set([
 ]);
 
 /** A plain copy for batches of `batch` samples, typed; its weights have the names of the original. */
-export async function plainModel(original: Model, batch: number): Promise<Model> {
+export async function plainModel(original: Model, batch: number, sample: Feeds): Promise<Model> {
   const chosen = passes.filter(({ name }) => PLAIN.has(name));
   const run = () => Promise.reject(new Error('no pass for training needs a run'));
   const { model } = await runPasses(original.clone(), chosen, { run, level: 'basic' });
   const { model: lifted } = model.opset < OPSET ? upgradeOpset(model, OPSET) : { model };
+  takeSizes(lifted, sample);
   inferTypes(lifted);
   setBatch(lifted, batch);
   for (const value of lifted.graph.inputs) {
@@ -32,6 +42,21 @@ export async function plainModel(original: Model, batch: number): Promise<Model>
     throw inputNotStatic(value.name, printShape(value.shape));
   }
   return lifted;
+}
+
+/** Sizes that the model leaves open are those of a sample of the data. */
+function takeSizes(model: Model, sample: Feeds): void {
+  const sizes = new Map<string, number>();
+  for (const { name, shape } of model.graph.inputs) {
+    const found = sample.get(name)?.shape ?? [];
+    shape?.forEach((dim, axis) => {
+      const size = found[axis];
+      if (axis === 0 || typeof dim === 'number' || size === undefined) return;
+      const [symbol] = symbolsOf(dim);
+      sizes.set(symbol && !isUnknown(dim) ? symbol : `${name}.${axis}`, size);
+    });
+  }
+  setKnownSizes(model, sizes);
 }
 
 /** Weights that are trained: all but those that a pattern freezes. */

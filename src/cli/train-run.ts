@@ -91,7 +91,8 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
   const rows = isPaired ? batch / 2 : batch;
   if (data.length < rows) throw batchTooLarge(rows, data.length);
   const started = performance.now();
-  const forward = await plainModel(original, batch);
+  const { feeds: sample } = await data.take([0]);
+  const forward = await plainModel(original, batch, sample);
   const inference = forward.clone();
   const { trained, fixed } = chooseParameters(forward, request.freeze);
   if (trained.length === 0) {

@@ -25,7 +25,7 @@ beforeAll(async () => {
   expect(made.code).toBe(0);
 }, 30_000);
 
-const report = (run: Run) => JSON.parse(run.stdout) as { metrics: Record<string, never> };
+const report = (run: Run) => JSON.parse(run.stdout) as { metrics: Record<string, unknown> };
 
 describe('xform train', () => {
   it('fits a model that then knows what it was shown', async () => {

@@ -38,6 +38,8 @@ export interface ChannelOptions {
   readonly amount?: number | undefined;
   /** For groups by name; the first pattern that fits counts. */
   readonly amounts?: readonly Amount[] | undefined;
+  /** For groups by what a scan says of them; patterns go first. */
+  readonly amountOf?: ((group: Group) => number | undefined) | undefined;
   readonly target?: Target | undefined;
   readonly scope?: Scope | undefined;
   readonly roundTo?: number | undefined;
@@ -142,7 +144,8 @@ function settings(options: ChannelOptions, amount: number) {
     scope,
     amount,
     amountOf: (group: Group) =>
-      options.amounts?.find(({ pattern }) => makes(group, pattern))?.amount,
+      options.amounts?.find(({ pattern }) => makes(group, pattern))?.amount ??
+      options.amountOf?.(group),
     roundTo: options.roundTo ?? CHOOSE_DEFAULTS.roundTo,
     minimum: options.minimum ?? CHOOSE_DEFAULTS.minimum,
     keep: options.keep ?? (scope === 'global' ? 0.1 : CHOOSE_DEFAULTS.keep),
@@ -162,7 +165,7 @@ function checkAmounts({ amount, amounts }: ChannelOptions): void {
 }
 
 function whyNot(group: Group, { skip, only, takes }: ChannelOptions): string | undefined {
-  if (takes && !takes(group)) return `another method is about a ${group.kind}`;
+  if (takes && !takes(group)) return `--method ${group.kind} is about it`;
   const nodes = makersOf(group);
   const found = skip?.find((pattern) => nodes.some((node) => pattern.matches(node)));
   if (found) return `--skip ${found.text}`;
