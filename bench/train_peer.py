@@ -1,0 +1,96 @@
+# Steps per second of PyTorch (CPU, eager) on the models of bench/train-speed.mjs: the same layers, the
+# same batch, AdamW. Prints samples per second: train_peer.py NAME THREADS SECONDS
+import sys, time, torch
+from torch import nn
+import torch.nn.functional as F
+
+name, threads, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+torch.set_num_threads(threads)
+torch.manual_seed(0)
+
+
+class Block(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads, self.width = heads, width
+        self.ln1, self.ln2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x):
+        n, s, w = x.shape
+        q, k, v = (t.view(n, s, self.heads, w // self.heads).transpose(1, 2) for t in self.qkv(self.ln1(x)).chunk(3, -1))
+        a = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.out(a.transpose(1, 2).reshape(n, s, w))
+        return x + self.down(F.gelu(self.up(self.ln2(x))))
+
+
+class GPT(nn.Module):
+    def __init__(self, vocab=65, width=128, layers=4, heads=4, length=128):
+        super().__init__()
+        self.tok, self.pos = nn.Embedding(vocab, width), nn.Embedding(length, width)
+        self.blocks = nn.Sequential(*[Block(width, heads) for _ in range(layers)])
+        self.ln, self.head = nn.LayerNorm(width), nn.Linear(width, vocab, bias=False)
+
+    def forward(self, ids):
+        x = self.tok(ids) + self.pos.weight[: ids.shape[1]]
+        return self.head(self.ln(self.blocks(x)))
+
+
+class LSTM(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.head = nn.LSTM(16, 128, 2, batch_first=True), nn.Linear(128, 10)
+
+    def forward(self, x):
+        return self.head(self.rnn(x)[0][:, -1])
+
+
+def cnn():
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(64 * 49, 128), nn.ReLU(), nn.Linear(128, 10))
+
+
+def resnet():
+    from torchvision.models.resnet import BasicBlock, ResNet
+    return ResNet(BasicBlock, [2, 2, 2, 2], num_classes=10)
+
+
+B = {'perceptron': 128, 'transformer': 16, 'lstm': 32, 'cnn': 64, 'resnet18': 16}[name]
+if name == 'perceptron':
+    model, x, y = nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10)), torch.randn(B, 784), torch.randint(0, 10, (B,))
+elif name == 'cnn':
+    model, x, y = cnn(), torch.randn(B, 1, 28, 28), torch.randint(0, 10, (B,))
+elif name == 'resnet18':
+    model, x, y = resnet(), torch.randn(B, 3, 64, 64), torch.randint(0, 10, (B,))
+elif name == 'lstm':
+    model, x, y = LSTM(), torch.randn(B, 64, 16), torch.randint(0, 10, (B,))
+else:
+    model, x = GPT(), torch.randint(0, 65, (B, 128))
+    y = x
+opt = torch.optim.AdamW(model.parameters(), lr=1e-3)
+
+
+def step():
+    out = model(x)
+    if name == 'transformer':
+        loss = F.cross_entropy(out[:, :-1].reshape(-1, 65), x[:, 1:].reshape(-1))
+    else:
+        loss = F.cross_entropy(out, y)
+    opt.zero_grad()
+    loss.backward()
+    opt.step()
+
+
+for _ in range(5):
+    step()
+best, began = 0.0, time.time()
+while time.time() - began < seconds:
+    t, k = time.time(), 0
+    while time.time() - t < 0.5:
+        step()
+        k += 1
+    best = max(best, k * B / (time.time() - t))
+print(best)
