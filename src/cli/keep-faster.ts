@@ -38,8 +38,10 @@ const WORTH = 0.01;
 /** Differences below this are noise on any machine: they change nothing. */
 const NOTICEABLE_MS = 0.1;
 
-/** Times the quantised model against the original. */
-export async function timeAgainst(input: SpeedInput, quantized: Quantized): Promise<Contest> {
+type Changed = Pick<Quantized, 'model'>;
+
+/** Times the changed model against the original. */
+export async function timeAgainst(input: SpeedInput, quantized: Changed): Promise<Contest> {
   const folder = scratchFolder();
   try {
     const file = await save(folder, 'quantized', quantized);
@@ -91,7 +93,7 @@ function timed(input: SpeedInput, reference: string, contender: string): Promise
   return contest(reference, contender, input.feeds, input.session, input.seed);
 }
 
-async function save(folder: Scratch, name: string, { model }: Quantized): Promise<string> {
+async function save(folder: Scratch, name: string, { model }: Changed): Promise<string> {
   const file = join(folder.path, `${name}.onnx`);
   await writeModel(model.clone(), file);
   return file;

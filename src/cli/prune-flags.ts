@@ -4,8 +4,13 @@ import { Flags } from '@oclif/core';
 import { badAmount } from '../errors/prune.ts';
 import { badFlagValue, unknownName, usageProblem } from '../errors/usage.ts';
 import type { Amount } from '../passes/prune/channels.ts';
-import { CRITERIA } from '../passes/prune/importance.ts';
-import { TARGETS, type TargetName } from '../passes/prune/targets.ts';
+import {
+  CRITERIA,
+  type CriterionName,
+  type Normalization,
+  type Reduction,
+} from '../passes/prune/importance.ts';
+import { TARGETS, type TargetName, targetOf } from '../passes/prune/targets.ts';
 import { parsePattern } from '../passes/select.ts';
 
 const what = { helpGroup: 'WHAT GOES' } as const;
@@ -182,7 +187,8 @@ export function parseAmounts(list: readonly string[]): Amount[] {
     .flatMap((text) => (text.startsWith('re:') ? [text] : text.split(',')))
     .map((text) => {
       const at = text.lastIndexOf('=');
-      if (at <= 0) throw badFlagValue('amounts', text, "a pattern and a share, as in 'layer1*=0.3'");
+      if (at <= 0)
+        throw badFlagValue('amounts', text, "a pattern and a share, as in 'layer1*=0.3'");
       const name = text.slice(0, at).trim();
       return { pattern: parsePattern(name), amount: shareOf(`"${name}"`, text.slice(at + 1)) };
     });
@@ -206,3 +212,45 @@ export function parseTarget(text: string | undefined): TargetAsked | undefined {
   }
   return { name: found, left };
 }
+
+interface PruneFlagValues {
+  readonly method: string;
+  readonly amount?: string | undefined;
+  readonly amounts: readonly string[];
+  readonly target?: string | undefined;
+  readonly scope?: 'layer' | 'global' | undefined;
+  readonly 'round-to': number;
+  readonly criterion?: CriterionName | DataCriterion | undefined;
+  readonly reduction: Reduction;
+  readonly normalization?: Normalization | undefined;
+  readonly 'min-channels': number;
+  readonly skip: readonly string[];
+  readonly only: readonly string[];
+  readonly seed: number;
+}
+
+/** All that is wrong with what was asked for is said before a model is read. */
+export function parsePrune(flags: PruneFlagValues) {
+  const target = parseTarget(flags.target);
+  const { name, left } = target ?? {};
+  return {
+    methods: parseMethods(flags.method),
+    amount: target ? undefined : (parseShare(flags.amount) ?? DEFAULT_AMOUNT),
+    amounts: parseAmounts(flags.amounts),
+    target: name && name !== 'latency' && left ? targetOf(name, left) : undefined,
+    latency: name === 'latency' ? left : undefined,
+    scope: flags.scope,
+    roundTo: flags['round-to'],
+    minimum: flags['min-channels'],
+    skip: flags.skip.map(parsePattern),
+    only: flags.only.map(parsePattern),
+    criterion: flags.criterion,
+    reduction: flags.reduction,
+    normalization: flags.normalization,
+    seed: flags.seed,
+  };
+}
+
+export type PruneAsked = ReturnType<typeof parsePrune>;
+
+const DEFAULT_AMOUNT = 0.5;

@@ -1,9 +1,9 @@
 // What a run of `prune` is made of: a pruner turns a model and an amount (or a target) into a smaller
 // model, and says of each part what became of it. Searches for amounts only vary what they ask.
 
-import type { Frozen, Group } from '../passes/prune/group.ts';
 import type { Model } from '../graph/index.ts';
 import type { Target } from '../passes/prune/channels.ts';
+import type { Frozen, Group } from '../passes/prune/group.ts';
 
 /** Either an amount or a target; amounts of single groups come first. */
 export interface Ask {

@@ -8,7 +8,7 @@ import { type TargetName, targetOf } from '../passes/prune/targets.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { Contest } from '../runtime/contest.ts';
 import type { Quality } from './judge.ts';
-import { timeModel } from './keep-faster.ts';
+import { timeAgainst } from './keep-faster.ts';
 import type { Ask, Pruned, Pruner } from './prune-plan.ts';
 import type { Trials } from './trials.ts';
 
@@ -54,7 +54,7 @@ export async function measured(input: PruneInput, pruned: Pruned): Promise<Prune
     return { pruned, costs };
   }
   const quality = await requireRuns(trials, pruned.model);
-  const speed = input.bench ? await timeModel(trials.speed, pruned.model) : undefined;
+  const speed = input.bench ? await timeAgainst(trials.speed, pruned) : undefined;
   return { pruned, costs, quality, speed };
 }
 

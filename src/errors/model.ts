@@ -170,7 +170,7 @@ export function resultDoesNotRun(reason: string): XformError {
     kind: 'model',
     code: 'result-does-not-run',
     message: `the result does not run, so it was not written: ${reason}`,
-    hint: 'Leave the layer it names out with --skip, or take another --mode or --format.',
+    hint: 'Leave the layer it names out with --skip, or take another --mode, --method or --format.',
   });
 }
 

@@ -38,3 +38,21 @@ export function targetUnknown(target: string): XformError {
     'Give an --amount, or another target.',
   );
 }
+
+/** A criterion or a method that looks at data was given none. */
+export function needsData(what: string): XformError {
+  return usageProblem(
+    `${what} was given no data to look at`,
+    'Give some samples with --data, or take --criterion l2, which needs none.',
+  );
+}
+
+/** Weights that are stored as integers have no gradients. */
+export function scoresNeedFloat(criterion: string): XformError {
+  return new XformError({
+    kind: 'model',
+    code: 'scores-need-float',
+    message: `"${criterion}" needs weights that are floating-point numbers, and those that can be cut are not`,
+    hint: 'Prune the model before it is quantised, or take --criterion l2 or activation.',
+  });
+}

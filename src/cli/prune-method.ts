@@ -1,0 +1,83 @@
+// From what the user asked for to the pruner that does it.
+
+import { needsData } from '../errors/prune.ts';
+import { usageProblem } from '../errors/usage.ts';
+import type { Model } from '../graph/index.ts';
+import type { Runner } from '../passes/pass.ts';
+import type { Amount } from '../passes/prune/channels.ts';
+import type { Scope } from '../passes/prune/choose.ts';
+import {
+  CRITERIA,
+  type CriterionName,
+  type Normalization,
+  type Reduction,
+} from '../passes/prune/importance.ts';
+import type { Pattern } from '../passes/select.ts';
+import type { Reporter } from '../report/reporter.ts';
+import type { SessionOptions } from '../runtime/options.ts';
+import type { PruneData } from './prune-data.ts';
+import {
+  DATA_CRITERIA,
+  type DataCriterion,
+  type MethodName,
+  STRUCTURED,
+  type StructuredName,
+} from './prune-flags.ts';
+import type { Pruner } from './prune-plan.ts';
+import { dataCriterion } from './prune-scores.ts';
+import { structuredPruner } from './prune-structured.ts';
+
+export interface MethodSettings {
+  readonly methods: readonly MethodName[];
+  readonly amounts: readonly Amount[];
+  readonly scope: Scope | undefined;
+  readonly roundTo: number;
+  readonly minimum: number;
+  readonly skip: readonly Pattern[];
+  readonly only: readonly Pattern[];
+  readonly criterion: CriterionName | DataCriterion | undefined;
+  readonly reduction: Reduction;
+  readonly normalization: Normalization | undefined;
+  readonly seed: number;
+}
+
+export interface MethodContext {
+  readonly run: Runner;
+  readonly session: SessionOptions;
+  readonly reporter: Reporter;
+  readonly data: PruneData | undefined;
+}
+
+export function makePruner(settings: MethodSettings, context: MethodContext): Pruner {
+  const [first = 'channel'] = settings.methods;
+  if (!isStructured(first)) throw usageProblem(`--method "${first}" is not there yet`);
+  return structuredPruner(
+    {
+      ...settings,
+      methods: settings.methods.filter(isStructured),
+      scope: settings.scope ?? 'layer',
+      criterion: criterionOf(settings.criterion ?? 'l2', context),
+    },
+    context.run,
+    context.reporter,
+  );
+}
+
+export function isStructured(name: MethodName): name is StructuredName {
+  return (STRUCTURED as readonly string[]).includes(name);
+}
+
+function criterionOf(name: CriterionName | DataCriterion, context: MethodContext) {
+  if (isOwn(name)) return name;
+  const { data } = context;
+  if (!data) throw needsData(`--criterion "${name}"`);
+  return (model: Model) => dataCriterion(name, model, data, context);
+}
+
+function isOwn(name: CriterionName | DataCriterion): name is CriterionName {
+  return (CRITERIA as readonly string[]).includes(name);
+}
+
+export function looksAtData({ criterion }: MethodSettings): boolean {
+  return (DATA_CRITERIA as readonly string[]).includes(criterion ?? '');
+}
