@@ -16,9 +16,10 @@ import { STEPS } from '../train/loop.ts';
 import type { Masking } from '../train/masking.ts';
 import type { Objective, ObjectiveSettings } from '../train/objectives/objective.ts';
 import { decays } from '../train/parameters.ts';
+import type { TrainingGraph } from '../train/plan.ts';
 import { Sampler } from '../train/sampler.ts';
 import { rateAt } from '../train/schedule.ts';
-import { buildTraining, type TrainingGraph } from '../train/step.ts';
+import { buildTraining } from '../train/step.ts';
 import {
   initialState,
   type Position,

@@ -5,7 +5,8 @@ import { type Model, tensorType, Value } from '../graph/index.ts';
 import { Formula } from './formula.ts';
 import { loopOver } from './loop.ts';
 import type { Objective, ObjectiveSettings } from './objectives/objective.ts';
-import { asInput, type InputOf, inputOf } from './step.ts';
+import type { InputOf } from './plan.ts';
+import { asInput, inputOf } from './step.ts';
 
 export interface EvaluationPlan {
   /** The forward pass of inference with static shapes and inferred types; it is used up. */

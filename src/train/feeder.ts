@@ -9,8 +9,8 @@ import { Tensor } from '../tensor/tensor.ts';
 import { REAL } from './evaluation.ts';
 import { type Masking, maskTokens } from './masking.ts';
 import type { TargetSpec } from './objectives/objective.ts';
+import { BOUNDARY, DROP, type InputOf, PRUNE, RATE, SPARSITY } from './plan.ts';
 import type { Sampler } from './sampler.ts';
-import { BOUNDARY, type InputOf, RATE } from './step.ts';
 import { targetOf } from './targets.ts';
 
 export interface FeederOptions {
@@ -26,7 +26,7 @@ export interface FeederOptions {
 }
 
 const PREFIX = 'target/';
-const OWN = new Set([RATE, BOUNDARY, REAL]);
+const OWN = new Set([RATE, BOUNDARY, REAL, SPARSITY, PRUNE, DROP]);
 
 export class Feeder {
   readonly #options: FeederOptions;

@@ -6,7 +6,8 @@ import { lossNotFinite } from '../errors/train.ts';
 import type { Feeds } from '../tensor/feeds.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { NEXT, STEPS } from './loop.ts';
-import { BOUNDARY, RATE, type TrainingGraph } from './step.ts';
+import { BOUNDARY, DROP, PRUNE, RATE, SPARSITY, type TrainingGraph } from './plan.ts';
+import { type SparsitySchedule, sparsityAt } from './sparsity.ts';
 
 export type State = ReadonlyMap<string, Tensor>;
 
@@ -48,6 +49,7 @@ export interface TrainerPlan {
   readonly accumulate: number;
   /** The rate of an update, from 0. */
   rate(update: number): number;
+  readonly sparsity?: SparsitySchedule | undefined;
   /** Steps after which something has to happen: every so many. */
   readonly evaluateEvery: number;
   readonly checkpointEvery: number;
@@ -168,17 +170,44 @@ class Run {
     this.#size = Math.max(1, Math.min(most, Math.round(CHUNK_MS / stepMs), this.#size * 8));
   }
 
+  /** What a step is told beside its data: rate, end of a group, zeros that are due. */
   #rates(step: number, count: number): Map<string, Tensor> {
-    const { accumulate, rate, graph } = this.#plan;
+    const { accumulate, rate, graph, sparsity } = this.#plan;
     const { rateFactor } = this.#position;
     const at = (i: number) => Math.floor((step + i) / accumulate);
-    const rates = Float32Array.from({ length: count }, (_, i) => rate(at(i)) * rateFactor);
-    const feeds = new Map([[RATE, Tensor.of('float32', [count], rates)]]);
-    if (graph.data.some(({ name }) => name === BOUNDARY)) {
-      const ends = Uint8Array.from({ length: count }, (_, i) =>
-        (step + i + 1) % accumulate === 0 ? 1 : 0,
+    const numbers = (of: (i: number) => number) =>
+      Tensor.of(
+        'float32',
+        [count],
+        Float32Array.from({ length: count }, (_, i) => of(i)),
       );
-      feeds.set(BOUNDARY, Tensor.fromBytes('bool', [count], ends));
+    const flags = (of: (i: number) => boolean) =>
+      Tensor.fromBytes(
+        'bool',
+        [count],
+        Uint8Array.from({ length: count }, (_, i) => +of(i)),
+      );
+    const feeds = new Map([[RATE, numbers((i) => rate(at(i)) * rateFactor)]]);
+    if (graph.data.some(({ name }) => name === BOUNDARY)) {
+      feeds.set(
+        BOUNDARY,
+        flags((i) => (step + i + 1) % accumulate === 0),
+      );
+    }
+    if (sparsity) {
+      const due = (i: number) => sparsityAt(sparsity, at(i));
+      feeds.set(
+        SPARSITY,
+        numbers((i) => due(i).sparsity),
+      );
+      feeds.set(
+        PRUNE,
+        flags((i) => due(i).prune),
+      );
+      feeds.set(
+        DROP,
+        numbers((i) => due(i).drop),
+      );
     }
     return feeds;
   }
@@ -214,7 +243,9 @@ class Run {
     this.#context.report?.({
       step: step + count,
       means,
-      rate: this.#plan.rate(Math.floor((step + count - 1) / this.#plan.accumulate)),
+      rate:
+        this.#plan.rate(Math.floor((step + count - 1) / this.#plan.accumulate)) *
+        this.#position.rateFactor,
       stepsPerSecond: (1000 * count) / (ms + outside),
       overhead: outside / (ms + outside),
       skipped: norms.filter((norm) => !Number.isFinite(norm)).length,

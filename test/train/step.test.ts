@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { Tensor } from '../../src/tensor/tensor.ts';
-import { BOUNDARY } from '../../src/train/step.ts';
+import { BOUNDARY } from '../../src/train/plan.ts';
 import { type Case, steps } from './training.ts';
 
 const linear = (batch: number) => `

@@ -8,7 +8,8 @@ import { OBJECTIVES, type ObjectiveName } from '../../src/train/objectives/index
 import { OBJECTIVE_DEFAULTS } from '../../src/train/objectives/objective.ts';
 import { OPTIMIZER_DEFAULTS, OPTIMIZERS, type Optimizer } from '../../src/train/optimizers.ts';
 import { decays, parametersOf } from '../../src/train/parameters.ts';
-import { buildTraining, RATE, type StepPlan } from '../../src/train/step.ts';
+import { RATE, type StepPlan } from '../../src/train/plan.ts';
+import { buildTraining } from '../../src/train/step.ts';
 import { initialState } from '../../src/train/trainer.ts';
 import { parseModel } from '../helpers/parse.ts';
 

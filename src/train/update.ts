@@ -1,0 +1,225 @@
+// What a step makes of its gradients: clipping, optimiser, moving average, masks. It stands in a branch
+// that runs only where loss and gradients are finite (and, with accumulation, at the end of a group of
+// micro-batches), so that a step that went wrong leaves everything as it was.
+
+import { Builder, Graph, type Value } from '../graph/index.ts';
+import { Formula } from './formula.ts';
+import { roundGradient } from './gradient-bits.ts';
+import { BOUNDARY, DROP, PRUNE, RATE, SPARSITY, type StepPlan } from './plan.ts';
+import type { LossScale } from './precision.ts';
+import { nextMask } from './sparsity.ts';
+import type { Slot, StateWriter } from './state.ts';
+
+interface MaskClock {
+  readonly sparsity: Value;
+  readonly prune: Value;
+  readonly drop: Value;
+}
+
+/** Inputs of the updating branch, made outside it. */
+interface Around {
+  readonly trained: readonly Value[];
+  readonly gradients: readonly Value[];
+  readonly norm: Value;
+  readonly rate: Value;
+  readonly counter: Slot;
+  readonly clock: MaskClock | undefined;
+}
+
+export class Updater {
+  readonly #plan: StepPlan;
+  readonly #f: Formula;
+  readonly #state: StateWriter;
+
+  constructor(plan: StepPlan, f: Formula, state: StateWriter) {
+    this.#plan = plan;
+    this.#f = f;
+    this.#state = state;
+  }
+
+  /** Appends the update; returns what is reported. `gradients` are those of the scaled loss. */
+  write(
+    loss: Value,
+    gradients: ReadonlyMap<Value, Value>,
+    scaling: LossScale | undefined,
+  ): Map<string, Value> {
+    const f = this.#f;
+    const trained = [...gradients.keys()];
+    const raw = [...gradients.values()];
+    const inverse = scaling && f.op('Reciprocal', [scaling.scale]);
+    const micro = inverse ? raw.map((g) => f.mul(g, inverse)) : raw;
+    const norm = f.sqrt(f.total(micro.map((g) => this.#squares(f, g))));
+    const isSound = f.less(f.op('Abs', [f.add(loss, norm)]), Number.POSITIVE_INFINITY);
+    scaling?.update(isSound);
+    for (const { value, next } of this.#plan.buffers) {
+      this.#state.own('buffer', value).output = f.op('Where', [isSound, next, value]);
+    }
+    this.#branch(isSound, trained, micro, norm);
+    const scale = scaling ? ([['loss_scale', scaling.scale]] as const) : [];
+    return new Map([['loss', loss], ['gradient_norm', norm], ...scale]);
+  }
+
+  #squares(f: Formula, gradient: Value): Value {
+    return f.op('ReduceSumSquare', [gradient], { keepdims: 0 });
+  }
+
+  /** The branch that updates, and the one that leaves all as it was. */
+  #branch(isSound: Value, trained: readonly Value[], micro: readonly Value[], norm: Value): void {
+    const f = this.#f;
+    const state = this.#state;
+    const { model, accumulate, sparsity } = this.#plan;
+    const sums = accumulate ? trained.map((value) => state.beside(value, 'sum', 0)) : [];
+    const gradients = micro.map((g, i) => (sums[i] ? f.add(sums[i].input, g) : g));
+    const apply = accumulate ? f.and(isSound, state.everyStep(BOUNDARY, 'bool')) : isSound;
+    const around: Around = {
+      trained,
+      gradients,
+      norm,
+      rate: state.everyStep(RATE, 'float32'),
+      counter: state.scalar('updates', 'float64', 0),
+      clock: sparsity && {
+        sparsity: state.everyStep(SPARSITY, 'float32'),
+        prune: state.everyStep(PRUNE, 'bool'),
+        drop: state.everyStep(DROP, 'float32'),
+      },
+    };
+    const moved = [...trained.flatMap((value) => this.#declare(value)), around.counter, ...sums];
+    const [then, otherwise] = [new Graph('update'), new Graph('keep')];
+    // Does not infer: the branches are still empty.
+    const outputs = new Builder(model.graph).ops('If', [apply], moved.length, {
+      then_branch: then,
+      else_branch: otherwise,
+    });
+    moved.forEach((slot, i) => {
+      const output = outputs[i] as Value;
+      output.type = slot.input.type;
+      slot.output = output;
+    });
+    const inside = new Formula(model, then);
+    const updated = this.#updates(inside, around);
+    then.outputs = moved.map((slot) => ownValue(inside, updated.get(slot) as Value));
+    const kept = new Formula(model, otherwise);
+    // Between boundaries sums grow; after a step that went wrong they do not.
+    const sum = (slot: Slot) => {
+      const grown = gradients[sums.indexOf(slot)];
+      return grown && kept.op('Where', [isSound, grown, slot.input]);
+    };
+    otherwise.outputs = moved.map((slot) => sum(slot) ?? kept.op('Identity', [slot.input]));
+  }
+
+  /** State of a parameter: itself, the optimiser's slots, its average, its mask. */
+  #declare(value: Value): Slot[] {
+    const { optimizer, averaging, sparsity, gradientBits } = this.#plan;
+    const state = this.#state;
+    const isMasked = sparsity?.applies(value) ?? false;
+    return [
+      state.own('parameter', value),
+      ...optimizer.slots.map((name) => state.beside(value, 'slot', 0, name)),
+      ...(averaging === undefined ? [] : [state.beside(value, 'average', 'copy')]),
+      ...(gradientBits === undefined ? [] : [state.beside(value, 'residue', 0)]),
+      ...(isMasked ? [state.beside(value, 'mask', 1)] : []),
+      ...(isMasked && sparsity?.rule === 'movement' ? [state.beside(value, 'score', 0)] : []),
+    ];
+  }
+
+  #updates(f: Formula, around: Around): Map<Slot, Value> {
+    const count = f.add(around.counter.input, 1);
+    const clip = this.#clipper(f, around);
+    const updated = new Map<Slot, Value>([[around.counter, count]]);
+    const { accumulate } = this.#plan;
+    around.trained.forEach((parameter, i) => {
+      const raw = around.gradients[i] as Value;
+      const gradient = clip(accumulate ? f.div(raw, accumulate) : raw);
+      this.#updateOne(f, { parameter, gradient, count, around, updated });
+    });
+    return updated;
+  }
+
+  #updateOne(
+    f: Formula,
+    c: {
+      parameter: Value;
+      gradient: Value;
+      count: Value;
+      around: Around;
+      updated: Map<Slot, Value>;
+    },
+  ): void {
+    const { optimizer, optimizerSettings, averaging, gradientBits } = this.#plan;
+    const { parameter, count, around, updated } = c;
+    const slot = (kind: Slot['kind']) => this.#state.of(parameter, kind)[0];
+    const set = (at: Slot | undefined, value: Value) => void (at && updated.set(at, value));
+    let { gradient } = c;
+    const residue = slot('residue');
+    if (residue && gradientBits) {
+      const rounded = roundGradient(f, gradient, residue.input, gradientBits, count);
+      gradient = rounded.gradient;
+      updated.set(residue, rounded.residue);
+    }
+    const slots = this.#state.of(parameter, 'slot');
+    const result = optimizer.update(
+      f,
+      {
+        parameter,
+        gradient,
+        slots: slots.map(({ input }) => input),
+        rate: around.rate,
+        decay: this.#plan.decay(parameter),
+        count,
+      },
+      optimizerSettings,
+    );
+    slots.forEach((one, j) => void updated.set(one, result.slots[j] as Value));
+    const weight = this.#masked(f, { ...c, gradient }, result.parameter);
+    set(slot('parameter'), weight);
+    const sum = slot('sum');
+    if (sum) updated.set(sum, f.mul(sum.input, 0));
+    const average = slot('average');
+    if (average && averaging !== undefined) {
+      updated.set(average, f.add(f.mul(average.input, averaging), f.mul(weight, 1 - averaging)));
+    }
+  }
+
+  /** The weight with its mask, which may be made anew. */
+  #masked(
+    f: Formula,
+    c: { parameter: Value; gradient: Value; around: Around; updated: Map<Slot, Value> },
+    weight: Value,
+  ): Value {
+    const [mask] = this.#state.of(c.parameter, 'mask');
+    const { clock } = c.around;
+    const { sparsity } = this.#plan;
+    if (!mask || !clock || !sparsity) return weight;
+    const [score] = this.#state.of(c.parameter, 'score');
+    const summed = score && f.sub(score.input, f.mul(c.parameter, c.gradient));
+    if (score && summed) c.updated.set(score, summed);
+    const next = nextMask(f, {
+      rule: sparsity.rule,
+      weight,
+      gradient: c.gradient,
+      mask: mask.input,
+      score: summed,
+      ...clock,
+    });
+    c.updated.set(mask, next);
+    return f.mul(weight, next);
+  }
+
+  /** Clips by value, or by the norm of all: g · min(1, limit / ‖g‖). */
+  #clipper(f: Formula, { gradients, norm }: Around): (gradient: Value) => Value {
+    const { clipNorm, clipValue, accumulate } = this.#plan;
+    const byValue = (gradient: Value) =>
+      clipValue === undefined ? gradient : f.max(f.min(gradient, clipValue), -clipValue);
+    if (clipNorm === undefined) return byValue;
+    const squares = () => f.total(gradients.map((g) => this.#squares(f, g)));
+    const whole = accumulate ? f.div(f.sqrt(squares()), accumulate) : norm;
+    const limit = f.op('Div', [f.number(clipNorm, 'float32'), f.add(whole, 1e-6)]);
+    const factor = f.min(limit, 1);
+    return (gradient) => byValue(f.mul(gradient, factor));
+  }
+}
+
+/** Results of a branch have to be made in it. */
+function ownValue(f: Formula, value: Value): Value {
+  return value.producer?.graph === f.g.graph ? value : f.op('Identity', [value]);
+}
