@@ -66,6 +66,32 @@ export const trainFlags = {
     helpValue: 'N',
     ...optimisation,
   }),
+  precision: Flags.option({ options: ['fp32', 'fp16', 'bf16'] as const })({
+    summary: 'of products and convolutions; weights and everything else stay fp32',
+    default: 'fp32',
+    ...optimisation,
+  }),
+  'grad-bits': Flags.option({ options: ['8', '4'] as const })({
+    summary: 'round gradients stochastically to so many bits, with error feedback',
+    ...optimisation,
+  }),
+  'prune-schedule': Flags.option({ options: ['magnitude', 'movement', 'rigl'] as const })({
+    summary: 'make weights zero while training: which ones',
+    ...optimisation,
+  }),
+  'prune-final': number('share of zeros at the end (default 0.5)', 'F', optimisation),
+  'prune-begin': number(
+    'where pruning begins, as a share of the run (default 0)',
+    'F',
+    optimisation,
+  ),
+  'prune-end': number('where it ends, as a share of the run (default 0.7)', 'F', optimisation),
+  'prune-every': Flags.integer({
+    summary: 'updates between two choices of zeros (default: 50 choices)',
+    min: 1,
+    helpValue: 'N',
+    ...optimisation,
+  }),
   ema: number('write a moving average of the weights: the share of the old', 'F', optimisation),
   freeze: Flags.string({
     summary: 'weights or nodes that are not trained',

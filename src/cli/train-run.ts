@@ -17,6 +17,7 @@ import type { Masking } from '../train/masking.ts';
 import type { Objective, ObjectiveSettings } from '../train/objectives/objective.ts';
 import { decays } from '../train/parameters.ts';
 import type { TrainingGraph } from '../train/plan.ts';
+import { useHalf } from '../train/precision.ts';
 import { Sampler } from '../train/sampler.ts';
 import { rateAt } from '../train/schedule.ts';
 import { buildTraining } from '../train/step.ts';
@@ -105,8 +106,17 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
   const { optimization, objective, objectiveSettings } = request;
   const ends = { inputs: forward.graph.inputs, outputs: forward.graph.outputs };
   const targets = objective.targets(ends, objectiveSettings);
+  const sampler = new Sampler(data.length, rows, seed);
+  const steps = request.steps(sampler.stepsPerEpoch);
+  const sparsity = optimization.sparsity(Math.floor(steps / optimization.accumulate));
+  if (optimization.precision) {
+    useHalf(forward, optimization.precision, request.session.provider === 'cuda');
+  }
   const graph = buildTraining({
     model: forward,
+    precision: optimization.precision,
+    gradientBits: optimization.gradientBits,
+    sparsity: sparsity && { rule: sparsity.rule, applies: decays },
     parameters: trained,
     buffers: [],
     objective,
@@ -121,7 +131,6 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
   });
   const buildMs = performance.now() - started;
   const session = await loadModel(graph.model, { ...request.session, optimization: 'all' });
-  const sampler = new Sampler(data.length, rows, seed);
   const feeder = (dataset: Dataset, inputs: TrainingGraph['data']) =>
     new Feeder({
       dataset: dataset as Required<Dataset>,
@@ -133,7 +142,6 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
     });
   const judge = await openJudge(request, inference, graph, feeder);
   try {
-    const steps = request.steps(sampler.stepsPerEpoch);
     const watch = new Watch(request, judge?.evaluate.bind(judge));
     const start = request.resume ? resumed(request, graph, watch) : fresh(graph);
     request.onStart?.({
@@ -154,6 +162,7 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
         stepsPerEpoch: sampler.stepsPerEpoch,
         accumulate: optimization.accumulate,
         rate: rateOf(optimization, steps),
+        sparsity,
         evaluateEvery: request.evaluateEvery ?? sampler.stepsPerEpoch,
         checkpointEvery: request.checkpointEvery ?? sampler.stepsPerEpoch,
       },

@@ -9,7 +9,9 @@ import {
   type Optimizer,
   type OptimizerSettings,
 } from '../train/optimizers.ts';
+import type { HalfType } from '../train/precision.ts';
 import type { ScheduleName } from '../train/schedule.ts';
+import type { SparsityRule, SparsitySchedule } from '../train/sparsity.ts';
 import { parseAmount } from './data-flags.ts';
 
 export interface TrainFlagValues {
@@ -36,6 +38,13 @@ export interface TrainFlagValues {
   readonly 'clip-value'?: string | undefined;
   readonly accumulate: number;
   readonly ema?: string | undefined;
+  readonly precision: 'fp32' | 'fp16' | 'bf16';
+  readonly 'grad-bits'?: string | undefined;
+  readonly 'prune-schedule'?: SparsityRule | undefined;
+  readonly 'prune-final'?: string | undefined;
+  readonly 'prune-begin'?: string | undefined;
+  readonly 'prune-end'?: string | undefined;
+  readonly 'prune-every'?: number | undefined;
 }
 
 export interface OptimizationSettings {
@@ -51,6 +60,10 @@ export interface OptimizationSettings {
   readonly schedule: ScheduleName;
   /** Steps, or a share of all below 1. */
   readonly warmup: number;
+  readonly precision?: HalfType | undefined;
+  readonly gradientBits?: number | undefined;
+  /** Of a run of so many updates. */
+  sparsity(updates: number): SparsitySchedule | undefined;
 }
 
 const DECAY = 0.01;
@@ -89,7 +102,22 @@ export function optimizationSettings(flags: TrainFlagValues): OptimizationSettin
     averaging: share('ema', flags.ema),
     schedule: flags.schedule,
     warmup: amount('warmup', flags.warmup) ?? 0,
+    precision: HALF[flags.precision],
+    gradientBits: flags['grad-bits'] === undefined ? undefined : Number(flags['grad-bits']),
+    sparsity: (updates) => sparsitySchedule(flags, updates),
   };
+}
+
+const HALF = { fp32: undefined, fp16: 'float16', bf16: 'bfloat16' } as const;
+const CHOICES = 50;
+
+function sparsitySchedule(flags: TrainFlagValues, updates: number): SparsitySchedule | undefined {
+  const rule = flags['prune-schedule'];
+  if (!rule) return undefined;
+  const begin = Math.round((share('prune-begin', flags['prune-begin']) ?? 0) * updates);
+  const end = Math.round((share('prune-end', flags['prune-end']) ?? 0.7) * updates);
+  const every = flags['prune-every'] ?? Math.max(1, Math.round((end - begin) / CHOICES));
+  return { rule, final: share('prune-final', flags['prune-final']) ?? 0.5, begin, end, every };
 }
 
 /** Steps of the whole run. */
