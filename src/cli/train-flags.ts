@@ -92,6 +92,42 @@ export const trainFlags = {
     helpValue: 'N',
     ...optimisation,
   }),
+  head: Flags.string({
+    summary: 'give the model a head of its own, as in classify:10',
+    helpValue: 'classify:N',
+    exclusive: ['expand-classes'],
+    ...objective,
+  }),
+  'expand-classes': Flags.integer({
+    summary: 'more classes beside those the model has: N in all',
+    min: 2,
+    helpValue: 'N',
+    ...objective,
+  }),
+  lora: Flags.integer({
+    summary: 'train low-rank changes of the weights only, of this rank; they are merged at the end',
+    min: 1,
+    helpValue: 'RANK',
+    ...optimisation,
+  }),
+  'lora-alpha': number(
+    'scale of the changes is ALPHA / RANK (default: twice the rank)',
+    'ALPHA',
+    optimisation,
+  ),
+  'lora-target': Flags.string({
+    summary: 'weights or nodes that get such changes (default: all products)',
+    helpValue: 'PATTERN',
+    multiple: true,
+    multipleNonGreedy: true,
+    default: [],
+    ...optimisation,
+  }),
+  'lora-out': Flags.string({
+    summary: 'write the changes apart, to a safetensors file',
+    helpValue: 'FILE',
+    ...optimisation,
+  }),
   ema: number('write a moving average of the weights: the share of the old', 'F', optimisation),
   freeze: Flags.string({
     summary: 'weights or nodes that are not trained',

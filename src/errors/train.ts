@@ -157,3 +157,12 @@ export function requireTrainingData(): XformError {
     hint: 'Name it with --data: arrays (.npz), a table (.csv), images, text.',
   });
 }
+
+export function headNotFound(path: string, found: string | undefined): XformError {
+  return new XformError({
+    kind: 'model',
+    code: 'no-head',
+    message: `"${path}" does not end in a product whose classes could be changed${found ? `: found ${found}` : ''}`,
+    hint: 'A head is a Gemm, MatMul or 1x1 Conv before the first output; --expand-classes wants more classes than there are.',
+  });
+}

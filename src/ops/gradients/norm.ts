@@ -95,11 +95,41 @@ function instanceNorm(c: C): (Value | undefined)[] {
 }
 
 /**
- * With running statistics, as in inference; training takes the node apart first, so that gradients
- * also flow through the batch's own statistics.
+ * With the batch's own mean μ and deviation σ (Ioffe and Szegedy 2015). With x̃ = x - μ and sums over
+ * the n elements of a channel: dx = s/σ · (dy - Σdy/n - x̃ · Σ(dy x̃)/(n σ²)); the running averages are
+ * no way back.
  */
+function trainedBatchNorm(c: C): (Value | undefined)[] {
+  const [x, dy] = [c.x(), c.dy()];
+  const rank = c.rank(x);
+  const axes = [0, ...range(2, rank)];
+  const channel = (value: Value) => perChannel(c, value, rank);
+  const centered = c.sub(x, c.mean(x, axes, true));
+  const variance = c.mean(c.mul(centered, centered), axes, false);
+  const epsilon = c.scalar(c.node.float('epsilon', 1e-5), x);
+  const inverse = c.op('Reciprocal', [c.op('Sqrt', [c.add(variance, epsilon)])]);
+  const sum = sumOverAllButChannels(c, dy);
+  const along = c.mul(sumOverAllButChannels(c, c.mul(dy, centered)), inverse);
+  return [
+    c.when(0, () => {
+      const size = c.op('ReduceProd', [c.op('Gather', [c.op('Shape', [x]), c.ints(axes)])], {
+        keepdims: 0,
+      });
+      const share = c.op('Reciprocal', [c.op('CastLike', [size, x])]);
+      const factor = c.mul(c.x(1), inverse);
+      const straight = c.mul(dy, channel(factor));
+      const slope = c.neg(c.mul(c.mul(factor, c.mul(along, inverse)), share));
+      const level = c.neg(c.mul(c.mul(factor, sum), share));
+      return c.add(c.add(straight, c.mul(centered, channel(slope))), channel(level));
+    }),
+    c.when(1, () => along),
+    c.when(2, () => sum),
+  ];
+}
+
+/** With running statistics, as in inference. */
 function batchNorm(c: C): (Value | undefined)[] {
-  if (c.node.int('training_mode', 0)) return c.unsupported('BatchNormalization in training mode');
+  if (c.node.int('training_mode', 0)) return trainedBatchNorm(c);
   const rank = c.rank(c.x());
   const channel = (value: Value) => perChannel(c, value, rank);
   const epsilon = c.scalar(c.node.float('epsilon', 1e-5), c.x(4));

@@ -1,0 +1,99 @@
+// Other classes for a classifier: its last product gets another number of outputs, with weights of its
+// own (`--head classify:N`), or more outputs beside those it has (`--expand-classes N`).
+
+import { headNotFound } from '../errors/train.ts';
+import { type Dim, type Model, type Node, tensorType, type Value } from '../graph/index.ts';
+import { inferTypes } from '../ops/index.ts';
+import { Random } from '../tensor/random.ts';
+import { Tensor } from '../tensor/tensor.ts';
+
+interface Head {
+  /** [inputs, classes], or [classes, inputs, …] where `isTransposed`. */
+  readonly weight: Value;
+  readonly isTransposed: boolean;
+  readonly bias: Value | undefined;
+  readonly classes: number;
+}
+
+/** Operators between the last product and the output that keep the number of classes. */
+const THROUGH = new Set([
+  'Softmax',
+  'LogSoftmax',
+  'Sigmoid',
+  'Identity',
+  'Add',
+  'Flatten',
+  'Squeeze',
+]);
+
+/** Replaces the classes of the model in place; `keep` keeps the weights of those that are there. */
+export function setClasses(model: Model, classes: number, keep: boolean, seed: number): void {
+  const output = model.graph.outputs[0];
+  const head = output && findHead(output);
+  if (!output || !head) throw headNotFound(model.path ?? '', output?.producer?.op);
+  const isMore = classes > head.classes;
+  if (keep && !isMore) throw headNotFound(model.path ?? '', `${head.classes} classes`);
+  model.graph.setData(head.weight, resized(head, classes, keep, new Random(seed, 'head')));
+  if (head.bias) setBias(model, head.bias, classes, keep);
+  const dims: Dim[] = (output.shape ?? []).map((dim, i) => (i === 1 ? classes : dim));
+  for (const node of model.graph.nodes) for (const value of node.outputs) value.type = undefined;
+  output.type = tensorType('float32', dims);
+  inferTypes(model);
+}
+
+/** The weight for another number of classes: old ones kept where asked, new ones drawn. */
+function resized(head: Head, classes: number, keep: boolean, random: Random): Tensor {
+  const { weight, isTransposed } = head;
+  const shape = weight.data?.shape ?? [];
+  const inputs = isTransposed ? shape.slice(1).reduce((a, b) => a * b, 1) : (shape[0] ?? 1);
+  const old = weight.data?.values() as Float32Array;
+  const at = (i: number, c: number, all: number) => (isTransposed ? c * inputs + i : i * all + c);
+  const made = new Float32Array(inputs * classes);
+  for (let c = 0; c < classes; c++) {
+    for (let i = 0; i < inputs; i++) {
+      const drawn = (2 * random.uniform() - 1) / Math.sqrt(inputs);
+      const isKept = keep && c < head.classes;
+      made[at(i, c, classes)] = isKept ? (old[at(i, c, head.classes)] as number) : drawn;
+    }
+  }
+  const size = isTransposed ? [classes, ...shape.slice(1)] : [inputs, classes];
+  return Tensor.of('float32', size, made);
+}
+
+function setBias(model: Model, bias: Value, classes: number, keep: boolean): void {
+  const old = bias.data?.values() as Float32Array;
+  const rank = bias.data?.shape.length ?? 1;
+  const values = Float32Array.from({ length: classes }, (_, c) => (keep ? (old[c] ?? 0) : 0));
+  const shape = [...new Array<number>(Math.max(0, rank - 1)).fill(1), classes];
+  model.graph.setData(bias, Tensor.of('float32', shape, values));
+}
+
+/** Walks back from the output to the product that makes the classes. */
+function findHead(output: Value): Head | undefined {
+  let bias: Value | undefined;
+  let value: Value | undefined = output;
+  while (value?.producer) {
+    const node: Node = value.producer;
+    const head = headAt(node, bias);
+    if (head) return head;
+    if (!THROUGH.has(node.op)) return undefined;
+    if (node.op === 'Add') bias = node.inputs.find((input) => input?.data);
+    value = node.inputs.find((input) => input?.producer);
+  }
+  return undefined;
+}
+
+function headAt(node: Node, added: Value | undefined): Head | undefined {
+  const [, weight, own] = node.inputs;
+  if (!weight?.data || !isProduct(node, weight.data.shape.length)) return undefined;
+  const isTransposed = node.op === 'Conv' || node.int('transB', 0) === 1;
+  const classes = weight.data.shape[isTransposed ? 0 : 1] ?? 0;
+  return { weight, isTransposed, bias: own?.data ? own : added, classes };
+}
+
+function isProduct(node: Node, rank: number): boolean {
+  if (node.op === 'Conv') return node.int('group', 1) === 1;
+  return (
+    (node.op === 'Gemm' && node.int('transA', 0) === 0) || (node.op === 'MatMul' && rank === 2)
+  );
+}
