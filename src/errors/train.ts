@@ -166,3 +166,30 @@ export function headNotFound(path: string, found: string | undefined): XformErro
     hint: 'A head is a Gemm, MatMul or 1x1 Conv before the first output; --expand-classes wants more classes than there are.',
   });
 }
+
+export function matchUnknown(name: string, whose: string): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'unknown-tensor',
+    message: `the ${whose} makes no tensor "${name}"`,
+    hint: 'Name tensors as "xform inspect MODEL --layers" shows them, as in --match student=teacher.',
+  });
+}
+
+export function nothingToMatch(method: string): XformError {
+  return new XformError({
+    kind: 'model',
+    code: 'nothing-to-match',
+    message: `method "${method}" found no inner tensors that student and teacher share`,
+    hint: 'Name pairs with --match STUDENT=TEACHER, or use --method logits.',
+  });
+}
+
+export function teacherDoesNotFit(path: string, expected: string, found: string): XformError {
+  return new XformError({
+    kind: 'model',
+    code: 'teacher-does-not-fit',
+    message: `teacher "${path}" gives ${found} where the student gives ${expected}`,
+    hint: 'Both have to take the same inputs and tell the same classes apart; --head classify:N changes the student.',
+  });
+}

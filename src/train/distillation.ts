@@ -1,0 +1,89 @@
+// Losses that make a student like its teacher. Logits: T² · KL(softmax(t/T) ‖ softmax(s/T)) (Hinton et
+// al. 2015), or their squared distance. Inner tensors: squared distance or cosine (Romero et al. 2015),
+// spatial attention maps (Zagoruyko and Komodakis 2017), similarities within the batch (Tung and Mori
+// 2019), distances and angles (Park et al. 2019), attention maps and values (Jiao et al. 2020, Wang et
+// al. 2020).
+
+import type { Value } from '../graph/index.ts';
+import type { Formula } from './formula.ts';
+
+const sizes = (value: Value) => (value.shape ?? []).map(Number);
+const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
+
+/** [N, …] as [N, rest]. */
+function flat(f: Formula, value: Value): Value {
+  const [n = 1, ...rest] = sizes(value);
+  return f.reshape(value, [n, product(rest)]);
+}
+
+/** Rows of unit length. */
+function unit(f: Formula, rows: Value): Value {
+  const length = f.sqrt(f.add(f.sum(f.square(rows), [1], true), 1e-12));
+  return f.div(rows, length);
+}
+
+/** Of logits whose last axis holds the classes; a row is a sample or a token. [rows] */
+export function softDivergence(f: Formula, student: Value, teacher: Value, t: Value): Value {
+  const classes = sizes(student).at(-1) ?? 1;
+  const rows = (value: Value) => f.reshape(value, [product(sizes(value)) / classes, classes]);
+  const logs = (value: Value) => f.op('LogSoftmax', [f.div(rows(value), t)], { axis: -1 });
+  const [s, wanted] = [logs(student), logs(teacher)];
+  const divergence = f.sum(f.mul(f.op('Exp', [wanted]), f.sub(wanted, s)), [1]);
+  return f.mul(divergence, f.square(t));
+}
+
+export type FeatureLoss = (f: Formula, student: Value, teacher: Value) => Value;
+
+/** Each gives a scalar from tensors [N, …] of the same shape, or of the same N where they say so. */
+export const FEATURE_LOSSES = {
+  mse: (f, s, t) => f.mean(f.square(f.sub(s, t))),
+  cosine: (f, s, t) => {
+    const along = f.sum(f.mul(unit(f, flat(f, s)), unit(f, flat(f, t))), [1]);
+    return f.op('Sub', [f.number(1, 'float32'), f.mean(along)]);
+  },
+  /** Any number of channels: maps of [N, C, H, W] are Σ_c x², of unit length. */
+  attention: (f, s, t) => {
+    const map = (x: Value) => unit(f, flat(f, f.mean(f.square(x), [1])));
+    return f.mean(f.sum(f.square(f.sub(map(s), map(t))), [1]));
+  },
+  /** Any shape behind N: the Gram matrix of the batch, rows of unit length. */
+  similarity: (f, s, t) => {
+    const gram = (x: Value) => {
+      const rows = flat(f, x);
+      return unit(f, f.op('MatMul', [rows, f.op('Transpose', [rows], { perm: [1, 0] })]));
+    };
+    return f.mean(f.square(f.sub(gram(s), gram(t))));
+  },
+  /** Any shape behind N: distances between samples over their mean, and the angles of triples. */
+  relational: (f, s, t) => {
+    const distance = huber(f, f.sub(distances(f, flat(f, s)), distances(f, flat(f, t))));
+    const angle = huber(f, f.sub(angles(f, flat(f, s)), angles(f, flat(f, t))));
+    return f.add(distance, f.mul(angle, 2));
+  },
+} satisfies Record<string, FeatureLoss>;
+
+export type FeatureLossName = keyof typeof FEATURE_LOSSES;
+
+function huber(f: Formula, x: Value): Value {
+  const size = f.op('Abs', [x]);
+  return f.mean(f.where(f.less(size, 1), f.mul(f.square(x), 0.5), f.sub(size, 0.5)));
+}
+
+/** x_i - x_j as [N, N, D]. */
+function differences(f: Formula, rows: Value): Value {
+  const [n = 1, d = 1] = sizes(rows);
+  return f.sub(f.reshape(rows, [n, 1, d]), f.reshape(rows, [1, n, d]));
+}
+
+function distances(f: Formula, rows: Value): Value {
+  const all = f.sqrt(f.add(f.sum(f.square(differences(f, rows)), [2]), 1e-12));
+  return f.div(all, f.add(f.mean(all), 1e-12));
+}
+
+/** Cosines of the angles at i between j and k, [N, N, N]. */
+function angles(f: Formula, rows: Value): Value {
+  const all = differences(f, rows);
+  const length = f.sqrt(f.add(f.sum(f.square(all), [2], true), 1e-12));
+  const directions = f.div(all, length);
+  return f.op('MatMul', [directions, f.op('Transpose', [directions], { perm: [0, 2, 1] })]);
+}

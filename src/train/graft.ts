@@ -1,0 +1,42 @@
+// A second model put into the first one's graph, over the same inputs: a teacher beside its student.
+// Its weights are constants there.
+
+import type { Model, Node, Value } from '../graph/index.ts';
+
+/**
+ * Moves the nodes and weights of `other` into `model`, with `prefix` before every name, and returns its
+ * outputs. Inputs are matched by name, else by position; `other` is used up.
+ */
+export function graft(model: Model, other: Model, prefix: string): Value[] {
+  const { graph } = model;
+  const inputs = graph.inputs.filter((value) => !value.data);
+  const own = other.graph.inputs.filter((value) => !value.data);
+  const shared = new Map(
+    own.map((value, i) => [value, inputs.find(({ name }) => name === value.name) ?? inputs[i]]),
+  );
+  const rename = (named: Value | Node) => {
+    if (named.name) named.name = graph.fresh(`${prefix}${named.name}`);
+  };
+  for (const value of [...other.graph.initializers]) {
+    other.graph.initializers.delete(value);
+    rename(value);
+    graph.initializers.add(value);
+  }
+  const outputs = [...other.graph.outputs];
+  other.graph.outputs = [];
+  const [first] = graph.nodes;
+  for (const node of other.graph.takeAll()) {
+    rename(node);
+    for (const output of node.outputs) rename(output);
+    node.inputs.forEach((input, i) => {
+      const same = input && shared.get(input);
+      if (same) node.setInput(i, same);
+    });
+    if (first) graph.insertBefore(first, node);
+    else graph.append(node);
+  }
+  for (const [domain, version] of other.opsets) {
+    if (!model.opsets.has(domain)) model.opsets.set(domain, version);
+  }
+  return outputs.map((value) => shared.get(value) ?? value);
+}
