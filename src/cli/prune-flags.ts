@@ -12,6 +12,7 @@ import {
 } from '../passes/prune/importance.ts';
 import { TARGETS, type TargetName, targetOf } from '../passes/prune/targets.ts';
 import { parsePattern } from '../passes/select.ts';
+import { parseDrop } from './limits.ts';
 
 const what = { helpGroup: 'WHAT GOES' } as const;
 const limits = { helpGroup: 'LIMITS' } as const;
@@ -226,6 +227,7 @@ interface PruneFlagValues {
   readonly 'min-channels': number;
   readonly skip: readonly string[];
   readonly only: readonly string[];
+  readonly 'max-drop'?: string | undefined;
   readonly seed: number;
 }
 
@@ -239,6 +241,7 @@ export function parsePrune(flags: PruneFlagValues) {
     amounts: parseAmounts(flags.amounts),
     target: name && name !== 'latency' && left ? targetOf(name, left) : undefined,
     latency: name === 'latency' ? left : undefined,
+    maxDrop: parseDrop(flags['max-drop']),
     scope: flags.scope,
     roundTo: flags['round-to'],
     minimum: flags['min-channels'],

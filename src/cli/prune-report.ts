@@ -13,6 +13,7 @@ import {
 import type { Judge, Quality } from './judge.ts';
 import type { PartOutcome } from './prune-plan.ts';
 import type { PruneResult } from './prune-run.ts';
+import type { Sensitivity } from './prune-tune.ts';
 
 export interface Findings extends PruneResult {
   readonly before: ModelSummary;
@@ -32,6 +33,7 @@ export function pruneBlocks(found: Findings): Block[] {
   if (cut.length > 0) blocks.push(parts(cut));
   if (kept.length > 0) blocks.push(reasons(kept));
   if (pruned.frozen.length > 0) blocks.push(frozenTable(pruned.frozen));
+  if (found.scan) blocks.push(sensitivities(found.scan));
   const place = after.path === '-' ? 'standard output' : after.path;
   return [...blocks, ...(notes ?? []), { text: `Written to ${place}.` }];
 }
@@ -92,6 +94,26 @@ function parts(cut: readonly PartOutcome[]): Table {
     right('gone'),
   ];
   return { title: 'What was cut', columns, rows };
+}
+
+const BAR = 20;
+
+/** What each group loses by itself, the dearest first, drawn to the largest. */
+function sensitivities(scan: readonly Sensitivity[]): Table {
+  const loss = ({ curve }: Sensitivity, amount: number) =>
+    curve.find(([one]) => one === amount)?.[1] ?? 0;
+  const sorted = [...scan].sort((a, b) => loss(b, 0.5) - loss(a, 0.5));
+  const most = Math.max(1e-12, ...scan.map((one) => loss(one, 0.5)));
+  const at = [0.25, 0.5, 0.75];
+  return {
+    title: 'What each group loses of the likeness to the original, pruned alone',
+    columns: [{ name: 'group' }, ...at.map((one) => right(percent(one))), { name: 'at 50%' }],
+    rows: sorted.map((one) => [
+      one.group,
+      ...at.map((amount) => percent(loss(one, amount))),
+      '█'.repeat(Math.round((BAR * loss(one, 0.5)) / most)),
+    ]),
+  };
 }
 
 /** Equal reasons together. */
@@ -172,6 +194,7 @@ export function pruneMetrics(found: Findings): object {
     flops_ratio: costs.flops[1] / costs.flops[0],
     weight_bytes: { before: costs.bytes[0], after: costs.bytes[1] },
     bytes_ratio: costs.bytes[1] / costs.bytes[0],
+    ...(found.scan ? { sensitivity: found.scan } : {}),
     ...(judge && quality ? qualityMetrics(judge, quality) : {}),
     ...(speed
       ? {

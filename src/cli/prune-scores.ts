@@ -92,7 +92,8 @@ async function gradientScores(
     groups.forEach((group, g) => {
       const own = (members[g] as Member[]).map((member) => ({ member, name: sums[at++] }));
       const total = new Float64Array(group.units);
-      for (const { member, name: sum } of own) addUnits(total, member, sum ? outputs.get(sum) : undefined);
+      for (const { member, name: sum } of own)
+        addUnits(total, member, sum ? outputs.get(sum) : undefined);
       const scores = result[g] as Float64Array;
       total.forEach((value, unit) => {
         scores[unit] = (scores[unit] as number) + power(value);

@@ -3,7 +3,7 @@
 
 import type { Model } from '../graph/index.ts';
 import type { Runner } from '../passes/pass.ts';
-import { type Amount, type Outcome, pruneChannels } from '../passes/prune/channels.ts';
+import { type Amount, NOT_TAKEN, type Outcome, pruneChannels } from '../passes/prune/channels.ts';
 import { channelsPerUnit, type Scope } from '../passes/prune/choose.ts';
 import type { Group, Kind } from '../passes/prune/group.ts';
 import type {
@@ -15,7 +15,13 @@ import type {
 import type { Pattern } from '../passes/select.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { StructuredName } from './prune-flags.ts';
-import type { Ask, PartOutcome, Pruned, Pruner } from './prune-plan.ts';
+import {
+  type PartOutcome,
+  type Pruned,
+  type Pruner,
+  stepAmount,
+  stepTarget,
+} from './prune-plan.ts';
 
 /** What each method removes; `channel` takes the widths of fully connected layers, too. */
 const KINDS: Readonly<Record<StructuredName, readonly Kind[]>> = {
@@ -62,8 +68,12 @@ export function structuredPruner(
         ...options,
         only: options.only.length > 0 ? options.only : undefined,
         criterion: await criterionFor(model),
-        amount: ask.amount,
-        target: ask.target,
+        amount: ask.amount === undefined ? undefined : stepAmount(ask.amount, ask),
+        amounts: options.amounts.map(({ pattern, amount }) => ({
+          pattern,
+          amount: stepAmount(amount, ask),
+        })),
+        target: ask.target && stepTarget(ask.target, ask),
         amountOf: ask.amountOf,
         takes: (group) => kinds.has(group.kind) && (ask.takes?.(group) ?? true),
       },
@@ -73,19 +83,19 @@ export function structuredPruner(
           reporter.detail(`amount ${amount.toFixed(4)} leaves ${left.toFixed(4)}`),
       },
     );
-    return prunedOf(result, ask);
+    return prunedOf(result);
   };
 }
 
-function prunedOf(result: Awaited<ReturnType<typeof pruneChannels>>, ask: Ask): Pruned {
+function prunedOf(result: Awaited<ReturnType<typeof pruneChannels>>): Pruned {
   const { model, outcomes, frozen, amount } = result;
-  const isAsked = ({ group }: Outcome) => ask.takes?.(group) ?? true;
+  const tookPart = ({ before, after, reason }: Outcome) => after < before || reason === NOT_TAKEN;
   return {
     model,
     parts: outcomes.map(partOf),
     frozen,
     amount,
-    groups: outcomes.filter(isAsked).map(({ group }) => group),
+    groups: outcomes.filter(tookPart).map(({ group }) => group),
   };
 }
 

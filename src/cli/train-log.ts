@@ -4,7 +4,7 @@ import { appendFileSync, writeFileSync } from 'node:fs';
 import type { Reporter } from '../report/reporter.ts';
 import type { Progress } from '../train/trainer.ts';
 import { EventFile } from './tensorboard.ts';
-import type { Evaluation, RunFacts } from './train-run.ts';
+import type { Evaluation, RunFacts } from './train-request.ts';
 
 export interface TrainLogOptions {
   readonly reporter: Reporter;
@@ -47,6 +47,7 @@ export class TrainLog {
     );
     reporter.detail(`${nodes} nodes; built in ${facts.buildMs.toFixed(0)} ms`);
     for (const [name, why] of fixed) reporter.detail(`not trained: "${name}": ${why}`);
+    if (facts.matched.length > 0) reporter.info(`compared: ${facts.matched.join(', ')}`);
     this.#line({ event: 'start', steps, steps_per_epoch: stepsPerEpoch, first_step: firstStep });
   }
 

@@ -67,6 +67,6 @@ export function chooseParameters(model: Model, freeze: readonly Pattern[]): Para
   });
 }
 
-function isNamed(value: Value, pattern: Pattern): boolean {
+export function isNamed(value: Value, pattern: Pattern): boolean {
   return pattern.matchesName(value.name) || value.uses.some(({ node }) => pattern.matches(node));
 }

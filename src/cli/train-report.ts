@@ -2,7 +2,7 @@
 
 import type { Block, Json, ModelSummary } from '../report/report.ts';
 import type { TrainLog } from './train-log.ts';
-import type { Evaluation, TrainResult } from './train-run.ts';
+import type { Evaluation, TrainResult } from './train-request.ts';
 
 interface Findings {
   readonly objective: string;

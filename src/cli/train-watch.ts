@@ -2,7 +2,7 @@
 
 import type { Tensor } from '../tensor/tensor.ts';
 import type { Position, State, Verdict } from '../train/trainer.ts';
-import type { Evaluation } from './train-run.ts';
+import type { Evaluation } from './train-request.ts';
 
 interface WatchOptions {
   readonly patience?: number | undefined;

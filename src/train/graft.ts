@@ -3,6 +3,9 @@
 
 import type { Model, Node, Value } from '../graph/index.ts';
 
+/** What names of a grafted teacher begin with; its number follows. */
+export const TEACHER = 'teacher/';
+
 /**
  * Moves the nodes and weights of `other` into `model`, with `prefix` before every name, and returns its
  * outputs. Inputs are matched by name, else by position; `other` is used up.

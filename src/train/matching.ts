@@ -3,7 +3,8 @@
 // attention, the maps of its softmaxes.
 
 import { matchUnknown } from '../errors/train.ts';
-import type { Model, Value } from '../graph/index.ts';
+import type { Model, Node, Value } from '../graph/index.ts';
+import { TEACHER } from './graft.ts';
 
 export interface Match {
   readonly student: Value;
@@ -47,8 +48,13 @@ export function attentionMatches(student: Model, teacher: Model, map: LayerMap):
   return byDepth(attentionMaps(student), attentionMaps(teacher), map);
 }
 
+/** Nodes of the model itself: teachers that stand in its graph already are left out. */
+function ownNodes(model: Model): Node[] {
+  return [...model.graph.nodes].filter((node) => !node.outputs[0]?.name.startsWith(TEACHER));
+}
+
 function attentionMaps(model: Model): Value[] {
-  return [...model.graph.nodes].flatMap((node) => {
+  return ownNodes(model).flatMap((node) => {
     const [output] = node.outputs;
     const shape = output?.shape ?? [];
     const isMap = node.op === 'Softmax' && shape.length === 4 && shape[2] === shape[3];
@@ -72,7 +78,7 @@ const MAP_ENDS = new Set(['Relu', 'Clip', 'Add', 'HardSwish', 'Sigmoid', 'Mul', 
 function stages(model: Model): { maps: Map<string, Value>; states: Value[] } {
   const maps = new Map<string, Value>();
   const states: Value[] = [];
-  for (const node of model.graph.nodes) {
+  for (const node of ownNodes(model)) {
     const [output] = node.outputs;
     const shape = output?.shape ?? [];
     if (!output || output.dtype !== 'float32') continue;

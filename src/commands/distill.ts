@@ -1,0 +1,125 @@
+import { Flags } from '@oclif/core';
+import { parseAmount } from '../cli/data-flags.ts';
+import { readSound } from '../cli/models.ts';
+import { inferObjective } from '../cli/train-objective.ts';
+import type { Teaching } from '../cli/train-request.ts';
+import { TrainingCommand, trainingArgs, trainingFlags } from '../cli/training-command.ts';
+import type { Batch } from '../data/dataset.ts';
+import { badFlagValue } from '../errors/usage.ts';
+import type { Model } from '../graph/index.ts';
+import { FEATURE_LOSSES, type FeatureLossName } from '../train/distillation.ts';
+import type { ObjectiveName } from '../train/objectives/index.ts';
+
+const group = { helpGroup: 'DISTILLATION' } as const;
+const TEMPERATURE = 4;
+const ALPHA = 0.9;
+
+export default class Distill extends TrainingCommand<typeof Distill> {
+  static override summary = 'Train a smaller model on what a larger one says';
+  static override description =
+    'Teachers run inside the training graph, frozen. Labels are used where the data has them, and not needed.';
+  static override examples = [
+    '<%= config.bin %> distill student.onnx --teacher teacher.onnx --data train.npz --val test.npz',
+    '<%= config.bin %> distill student.onnx --teacher teacher.onnx --data photos/ --method feature --feature-loss attention',
+    '<%= config.bin %> distill student.onnx --teacher a.onnx --teacher b.onnx --weights 2,1 --data train.npz --alpha 1',
+  ];
+  static override args = trainingArgs;
+  static override flags = {
+    ...trainingFlags,
+    teacher: Flags.string({
+      summary: 'the model to learn from; several are averaged',
+      helpValue: 'MODEL',
+      multiple: true,
+      multipleNonGreedy: true,
+      required: true,
+      ...group,
+    }),
+    weights: Flags.string({
+      summary: 'how much each teacher counts',
+      helpValue: 'W,W,…',
+      ...group,
+    }),
+    method: Flags.option({ options: ['logits', 'feature', 'attention'] as const })({
+      summary: 'what is compared beside the outputs',
+      default: 'logits',
+      ...group,
+    }),
+    temperature: Flags.string({
+      summary: 'softens the distributions (default 4)',
+      helpValue: 'T',
+      ...group,
+    }),
+    alpha: Flags.string({
+      summary: 'share of what teachers say, against labels (default 0.9)',
+      helpValue: 'F',
+      ...group,
+    }),
+    soft: Flags.option({ options: ['kl', 'mse'] as const })({
+      summary: 'divergence of distributions, or squared distance of outputs',
+      default: 'kl',
+      ...group,
+    }),
+    match: Flags.string({
+      summary: 'inner tensors that are compared (default: found by shape and depth)',
+      helpValue: 'STUDENT=TEACHER',
+      multiple: true,
+      multipleNonGreedy: true,
+      default: [],
+      ...group,
+    }),
+    'layer-map': Flags.option({ options: ['uniform', 'last'] as const })({
+      summary: 'which layers of a deeper teacher are compared',
+      default: 'uniform',
+      ...group,
+    }),
+    'feature-loss': Flags.option({ options: Object.keys(FEATURE_LOSSES) as FeatureLossName[] })({
+      summary: 'how inner tensors are compared',
+      default: 'mse',
+      ...group,
+    }),
+    'feature-weight': Flags.string({
+      summary: 'how much that counts (default 1)',
+      helpValue: 'F',
+      ...group,
+    }),
+  };
+  protected readonly suffix = 'distilled';
+
+  protected override objectiveName(model: Model, sample: Batch): ObjectiveName | undefined {
+    return sample.targets.size > 0 ? inferObjective(model, sample) : undefined;
+  }
+
+  protected override teaching(): Teaching {
+    const { flags } = this;
+    const weights = flags.weights?.split(',').map((text) => parseAmount('weights', text));
+    if (weights && weights.length !== flags.teacher.length) {
+      const wanted = `${flags.teacher.length} numbers, one for each teacher`;
+      throw badFlagValue('weights', flags.weights ?? '', wanted);
+    }
+    const alpha = parseAmount('alpha', flags.alpha ?? `${ALPHA}`);
+    if (alpha > 1) throw badFlagValue('alpha', flags.alpha ?? '', 'a number from 0 to 1');
+    return {
+      teachers: flags.teacher.map((path, i) => ({
+        model: readSound(path),
+        path,
+        weight: weights?.[i] ?? 1,
+      })),
+      method: flags.method,
+      soft: flags.soft,
+      alpha,
+      temperature: parseAmount('temperature', flags.temperature ?? `${TEMPERATURE}`),
+      matches: flags.match.map(parseMatch),
+      layerMap: flags['layer-map'],
+      featureLoss: flags['feature-loss'],
+      featureWeight: parseAmount('feature-weight', flags['feature-weight'] ?? '1'),
+    };
+  }
+}
+
+function parseMatch(text: string): [string, string] {
+  const at = text.indexOf('=');
+  if (at < 1 || at === text.length - 1) {
+    throw badFlagValue('match', text, 'two names of tensors, as in --match student=teacher');
+  }
+  return [text.slice(0, at), text.slice(at + 1)];
+}
