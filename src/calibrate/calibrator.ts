@@ -11,6 +11,7 @@ import type { Feeds } from '../tensor/feeds.ts';
 import type { CalibrationCache } from './cache.ts';
 import { Collection, stream } from './collect.ts';
 import { type MethodOptions, needsHistogram, rangeOf } from './methods.ts';
+import { type Summary, summarise } from './summary.ts';
 
 export interface CalibratorOptions extends MethodOptions {
   /** What the user calls the data. */
@@ -65,27 +66,64 @@ async function measure(
   if (!entry?.complete) {
     const save = (complete: boolean) => entry?.save(collection.save(), complete);
     const stop = cache?.saveOnExit(() => save(false));
-    const wanted = await fetchable(model, names, options);
+    const summary = withHistogram ? undefined : summarise(model, names);
+    const loaded = await open(model, names, summary, options);
+    const fetch = (feeds: Feeds) => (wanted: readonly string[]) =>
+      fetchOnce(model, wanted, feeds, options);
     try {
       await stream(
-        wanted.loaded,
+        loaded,
         options.batches(),
         new Set(names),
         collection.batches,
-        (values) => {
-          collection.add(model, values);
+        async (values, feeds) => {
+          if (summary) await collection.addSummary(model, values, summary, fetch(feeds));
+          else collection.add(model, values);
           options.onBatch?.();
           if (cache?.isDue()) save(false);
         },
       );
     } finally {
       stop?.();
-      await wanted.loaded.dispose();
+      await loaded.dispose();
     }
     if (collection.batches === 0) throw noSamples(options.data);
     save(true);
   }
   return new Map([...collection.seen()].map(([name, seen]) => [name, rangeOf(seen, options)]));
+}
+
+/** A session that makes the summary and what it leaves out, or all values. */
+async function open(
+  model: Model,
+  names: readonly string[],
+  summary: Summary | undefined,
+  options: CalibratorOptions,
+) {
+  if (!summary || summary.outputs.size === 0) {
+    return (await fetchable(model, names, options)).loaded;
+  }
+  const inputs = new Set(model.graph.inputs.map(({ name }) => name));
+  const others = names.filter((name) => !inputs.has(name) && !summary.outputs.has(name));
+  return loadModel(summary.model, options.session, [
+    ...[...summary.outputs.values()].flat(),
+    ...others,
+  ]);
+}
+
+/** The values themselves, of one batch. */
+async function fetchOnce(
+  model: Model,
+  names: readonly string[],
+  feeds: Feeds,
+  options: CalibratorOptions,
+): Promise<Feeds> {
+  const { loaded } = await fetchable(model, names, options);
+  try {
+    return await loaded.run(feeds);
+  } finally {
+    await loaded.dispose();
+  }
 }
 
 /** A session that makes what of the names is made by nodes; inputs are at hand anyway. */

@@ -9,6 +9,7 @@ import { elementsOf } from '../tensor/elements.ts';
 import type { Feeds } from '../tensor/feeds.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { Observer, type ObserverState } from './observer.ts';
+import { extremesOf, type Summary } from './summary.ts';
 
 export interface Progress {
   /** Batches that have been taken in. */
@@ -45,6 +46,24 @@ export class Collection {
     this.#batches += 1;
   }
 
+  /** Takes in one batch of which a summary was made; what is not finite there is fetched and looked at. */
+  async addSummary(
+    model: Model,
+    values: Feeds,
+    { outputs }: Summary,
+    fetch: (names: readonly string[]) => Promise<Feeds>,
+  ): Promise<void> {
+    const doubtful: string[] = [];
+    for (const [name, numbers] of outputs) {
+      const extremes = extremesOf(values, numbers);
+      if (extremes) this.#observers.get(name)?.addExtremes(extremes);
+      else doubtful.push(name);
+    }
+    const rest = [...values].filter(([name]) => this.#observers.has(name) && !outputs.has(name));
+    const fetched = doubtful.length > 0 ? await fetch(doubtful) : [];
+    this.add(model, new Map([...rest, ...fetched]));
+  }
+
   /** Observers of values that were seen. */
   *seen(): Generator<[string, Observer]> {
     for (const [name, observer] of this.#observers) if (!observer.isEmpty) yield [name, observer];
@@ -73,21 +92,24 @@ export async function stream(
   batches: AsyncIterable<Feeds>,
   names: ReadonlySet<string>,
   skip: number,
-  visit: (values: Feeds) => void | Promise<void>,
+  visit: (values: Feeds, feeds: Feeds) => void | Promise<void>,
 ): Promise<void> {
   let index = 0;
   let running: Promise<Feeds> | undefined;
+  let fed: Feeds = new Map();
   try {
     for await (const feeds of batches) {
       index += 1;
       if (index <= skip) continue;
       const before = await running;
+      const given = fed;
       running = runOne(loaded, feeds, names);
-      if (before) await visit(before);
+      fed = feeds;
+      if (before) await visit(before, given);
     }
     const last = await running;
     running = undefined;
-    if (last) await visit(last);
+    if (last) await visit(last, fed);
   } finally {
     // What still runs must end before the session does, whatever has gone wrong meanwhile.
     await running?.catch(() => undefined);

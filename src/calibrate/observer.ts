@@ -11,7 +11,7 @@ export interface ObserverState {
   readonly max: number;
   readonly averageMin: number;
   readonly averageMax: number;
-  readonly elements: number;
+  readonly batches: number;
   readonly histogram?: HistogramState;
 }
 
@@ -20,7 +20,7 @@ export class Observer {
   #max = Number.NEGATIVE_INFINITY;
   #averageMin = 0;
   #averageMax = 0;
-  #elements = 0;
+  #batches = 0;
   readonly histogram: Histogram | undefined;
 
   constructor(withHistogram: boolean, histogram = withHistogram ? new Histogram() : undefined) {
@@ -32,18 +32,23 @@ export class Observer {
     if (values.length === 0) return true;
     const { min, max } = extremes(values);
     if (!Number.isFinite(min) || !Number.isFinite(max)) return false;
-    const isFirst = this.#elements === 0;
-    this.#averageMin = isFirst ? min : this.#averageMin + AVERAGING * (min - this.#averageMin);
-    this.#averageMax = isFirst ? max : this.#averageMax + AVERAGING * (max - this.#averageMax);
-    this.#min = Math.min(this.#min, min);
-    this.#max = Math.max(this.#max, max);
-    this.#elements += values.length;
+    this.addExtremes({ min, max });
     this.histogram?.add(values, Math.max(-min, max));
     return true;
   }
 
+  /** Takes in a batch of which only these are known. */
+  addExtremes({ min, max }: Range): void {
+    const isFirst = this.#batches === 0;
+    this.#averageMin = isFirst ? min : this.#averageMin + AVERAGING * (min - this.#averageMin);
+    this.#averageMax = isFirst ? max : this.#averageMax + AVERAGING * (max - this.#averageMax);
+    this.#min = Math.min(this.#min, min);
+    this.#max = Math.max(this.#max, max);
+    this.#batches += 1;
+  }
+
   get isEmpty(): boolean {
-    return this.#elements === 0;
+    return this.#batches === 0;
   }
 
   get extremes(): Range {
@@ -60,7 +65,7 @@ export class Observer {
       max: this.#max,
       averageMin: this.#averageMin,
       averageMax: this.#averageMax,
-      elements: this.#elements,
+      batches: this.#batches,
       ...(this.histogram ? { histogram: this.histogram.save() } : {}),
     };
   }
@@ -72,7 +77,7 @@ export class Observer {
     observer.#max = state.max;
     observer.#averageMin = state.averageMin;
     observer.#averageMax = state.averageMax;
-    observer.#elements = state.elements;
+    observer.#batches = state.batches;
     return observer;
   }
 }
