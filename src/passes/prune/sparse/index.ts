@@ -1,0 +1,2 @@
+export type { Observer } from './layer-inputs.ts';
+export { type Score, type SparsifyOptions, sparsify } from './sparsify.ts';

@@ -1,0 +1,258 @@
+import { describe, expect, it } from '@jest/globals';
+import type { Model } from '../../../../src/graph/index.ts';
+import { inferTypes } from '../../../../src/ops/index.ts';
+import { globalThreshold, markLeast } from '../../../../src/passes/prune/sparse/select.ts';
+import { hessianOf, sparseGpt } from '../../../../src/passes/prune/sparse/sparsegpt.ts';
+import {
+  type Score,
+  type SparsifyOptions,
+  sparsify,
+} from '../../../../src/passes/prune/sparse/sparsify.ts';
+import { parsePattern } from '../../../../src/passes/select.ts';
+import { createRunner, loadModel } from '../../../../src/runtime/runner.ts';
+import { Random } from '../../../../src/tensor/random.ts';
+import { Tensor } from '../../../../src/tensor/tensor.ts';
+import { parseModel } from '../../../helpers/parse.ts';
+
+const run = createRunner();
+const random = new Random(3);
+const normal = (size: number) => Float32Array.from({ length: size }, () => random.normal());
+
+/** Correlated inputs: 8 numbers behind 16. */
+const mix = normal(8 * 16);
+const rows = Array.from({ length: 64 }, () => {
+  const base = normal(8);
+  return Float32Array.from({ length: 16 }, (_, k) =>
+    base.reduce((sum, value, j) => sum + value * (mix[j * 16 + k] as number), 0),
+  );
+});
+const X = Tensor.of(
+  'float32',
+  [64, 16],
+  rows.flatMap((row) => [...row]),
+);
+
+const observer = (feeds: ReadonlyMap<string, Tensor>) => ({
+  async observe(
+    model: Model,
+    names: readonly string[],
+    visit: (name: string, tensor: Tensor) => void | Promise<void>,
+  ) {
+    const found = await run(model, feeds, names);
+    for (const name of names) await visit(name, found.get(name) ?? (feeds.get(name) as Tensor));
+  },
+});
+
+const plain: SparsifyOptions = {
+  score: 'magnitude',
+  amount: 0.5,
+  amounts: [],
+  scope: 'layer',
+  skip: [],
+  only: [],
+};
+
+async function weightOf(model: Model, name: string): Promise<number[]> {
+  const value = [...model.graph.initializers].find((one) => one.name === name);
+  const bytes = (await value?.data?.load()) as Uint8Array;
+  return [...new Float32Array(bytes.slice().buffer)];
+}
+
+function model(text: string): Model {
+  const made = parseModel(text);
+  inferTypes(made);
+  return made;
+}
+
+const TWO = `
+g (float[n, 4] x) => (float[n, 2] y)
+<float[4, 3] a = {1, -8, 2, 7, 3, -6, 4, 5, 9, -10, 11, 12}, float[3, 2] b = {0.1, 0.2, -0.3, 0.4, 0.5, -0.6}>
+{
+  h = MatMul(x, a)
+  y = MatMul(h, b)
+}`;
+
+describe('sparsify by magnitude', () => {
+  it('takes the same share of each layer', async () => {
+    const m = model(TWO);
+    const { outcomes } = await sparsify(m, plain, { run });
+    expect(outcomes.map(({ zeros, elements }) => [zeros, elements])).toEqual([
+      [6, 12],
+      [3, 6],
+    ]);
+    expect(await weightOf(m, 'a')).toEqual([0, -8, 0, 7, 0, 0, 0, 0, 9, -10, 11, 12]);
+  });
+
+  it('takes the least of all, and amounts of their own apart', async () => {
+    const m = model(TWO);
+    await sparsify(m, { ...plain, scope: 'global' }, { run });
+    expect(await weightOf(m, 'b')).toEqual([0, 0, 0, 0, 0, 0]);
+    expect(await weightOf(m, 'a')).toEqual([0, -8, 0, 7, 0, -6, 4, 5, 9, -10, 11, 12]);
+    const own = model(TWO);
+    const amounts = [{ pattern: parsePattern('h'), amount: 0.25 }];
+    await sparsify(own, { ...plain, scope: 'global', amounts }, { run });
+    expect((await weightOf(own, 'a')).filter((value) => value === 0)).toHaveLength(3);
+    expect((await weightOf(own, 'b')).filter((value) => value === 0)).toHaveLength(3);
+  });
+
+  it('leaves out what is skipped, with the reason', async () => {
+    const m = model(TWO);
+    const { left } = await sparsify(m, { ...plain, skip: [parsePattern('y')] }, { run });
+    expect(left).toMatchObject([{ reason: '--skip y' }]);
+    expect(await weightOf(m, 'b')).not.toContain(0);
+  });
+
+  it('breaks ties in order', () => {
+    const marks = new Uint8Array(5);
+    markLeast([1, 1, 1, 0, 1], 0, 5, 3, marks);
+    expect([...marks]).toEqual([1, 1, 0, 1, 0]);
+  });
+
+  it('finds a threshold over many tensors as sorting would', async () => {
+    const tensors = [normal(1000), normal(333), Float32Array.of(0, 0, -0, 1e-42, 3)];
+    const all = tensors.flatMap((t) => [...t]).map(Math.abs);
+    all.sort((a, b) => a - b);
+    for (const count of [1, 3, 500, 1000, all.length]) {
+      const { limit, ties } = await globalThreshold(count, async (visit) => {
+        for (const t of tensors) visit(new Uint32Array(t.buffer));
+      });
+      expect(limit).toBe(all[count - 1]);
+      expect(all.filter((value) => value < limit).length + ties).toBe(count);
+    }
+  });
+});
+
+describe('N:M', () => {
+  const text = `
+g (float[n, 8] x) => (float[n, 1] y) <float[8, 1] w = {1, 5, -3, 2, -8, 4, 7, 6}> { y = MatMul(x, w) }`;
+
+  it('keeps N of M neighbours along the input', async () => {
+    const m = model(text);
+    await sparsify(m, { ...plain, groups: { n: 2, m: 4 } }, { run });
+    expect(await weightOf(m, 'w')).toEqual([0, 5, -3, 0, -8, 0, 7, 0]);
+  });
+
+  it('leaves what M does not divide', async () => {
+    const m = model(text);
+    const { left } = await sparsify(m, { ...plain, groups: { n: 1, m: 3 } }, { run });
+    expect(left).toMatchObject([{ reason: 'its 8 inputs are no multiple of 3' }]);
+  });
+});
+
+describe('with data', () => {
+  const width = 16;
+  const outputs = 12;
+  const W = normal(width * outputs);
+  const text = `g (float[n, 16] x) => (float[n, 12] y) <float[16, 12] w = random> { y = MatMul(x, w) }`;
+  const fresh = () => {
+    const m = model(text);
+    const [w] = m.graph.initializers;
+    if (w) m.graph.setData(w, Tensor.of('float32', [width, outputs], W));
+    return m;
+  };
+
+  async function errorOf(score: Score, groups?: { n: number; m: number }): Promise<number> {
+    const m = fresh();
+    const feeds = new Map([['x', X]]);
+    await sparsify(
+      m,
+      { ...plain, score, ...(groups ? { groups } : {}) },
+      { run, observer: observer(feeds) },
+    );
+    const zeros = (await weightOf(m, 'w')).filter((value) => value === 0).length;
+    expect(zeros / W.length).toBeCloseTo(0.5, 1);
+    const [a, b] = await Promise.all([fresh(), m].map((one) => outputsOf(one, feeds)));
+    return Math.hypot(...(a as number[]).map((value, i) => value - ((b as number[])[i] as number)));
+  }
+
+  async function outputsOf(m: Model, feeds: ReadonlyMap<string, Tensor>): Promise<number[]> {
+    const session = await loadModel(m);
+    const found = (await session.run(new Map(feeds))).get('y')?.numbers() ?? [];
+    await session.dispose();
+    return found;
+  }
+
+  it.each([undefined, { n: 2, m: 4 }])(
+    'sparsegpt errs less than magnitude (groups %p)',
+    async (groups) => {
+      const [magnitude, wanda, sparsegpt] = [
+        await errorOf('magnitude', groups),
+        await errorOf('wanda', groups),
+        await errorOf('sparsegpt', groups),
+      ];
+      expect(sparsegpt).toBeLessThan(wanda);
+      expect(sparsegpt).toBeLessThan(0.9 * magnitude);
+    },
+  );
+
+  it('wanda takes of each output what is least of |w| · ‖x‖', async () => {
+    const m = fresh();
+    await sparsify(
+      m,
+      { ...plain, score: 'wanda' },
+      { run, observer: observer(new Map([['x', X]])) },
+    );
+    const w = await weightOf(m, 'w');
+    const norms = Array.from({ length: width }, (_, k) =>
+      Math.hypot(...rows.map((row) => row[k] as number)),
+    );
+    for (let r = 0; r < outputs; r++) {
+      const order = norms
+        .map((norm, k) => [Math.abs(W[k * outputs + r] as number) * norm, k] as const)
+        .sort((a, b) => a[0] - b[0]);
+      const gone = new Set(order.slice(0, width / 2).map(([, k]) => k));
+      for (let k = 0; k < width; k++) expect(w[k * outputs + r] === 0).toBe(gone.has(k));
+    }
+  });
+
+  it('sees convolutions as products with patches', async () => {
+    const conv = (w: string) => `
+g (float[1, 2, 5, 6] x) => (float[1, 3, h, v] y) <float[3, 2, 3, 2] w = ${w}>
+{ y = Conv<pads = [1, 0, 1, 1], strides = [2, 1], dilations = [1, 2]>(x, w) }`;
+    const x = Tensor.of('float32', [1, 2, 5, 6], normal(60));
+    const m = model(conv('random'));
+    const original = await outputsOf(m, new Map([['x', x]]));
+    await sparsify(
+      m,
+      { ...plain, score: 'sparsegpt', amount: 0.25 },
+      { run, observer: observer(new Map([['x', x]])) },
+    );
+    const pruned = await outputsOf(m, new Map([['x', x]]));
+    const cut = model(conv('random'));
+    await sparsify(cut, { ...plain, amount: 0.25 }, { run });
+    const plainly = await outputsOf(cut, new Map([['x', x]]));
+    const distance = (a: number[]) => Math.hypot(...a.map((v, i) => v - (original[i] as number)));
+    expect(distance(pruned)).toBeLessThan(distance(plainly));
+  });
+
+  it('is the exact update: errors of one input are made up for by least squares', () => {
+    // One output, one element goes: the others become the least-squares solution without it.
+    const gram = new Float64Array(9);
+    const data = [
+      [1, 0.9, 0.2],
+      [0.3, 0.5, -1],
+      [-0.7, 0.1, 0.4],
+      [0.2, -0.6, 0.9],
+    ] as const;
+    for (const row of data) {
+      for (let i = 0; i < 3; i++) {
+        for (let j = 0; j < 3; j++) {
+          gram[3 * i + j] = (gram[3 * i + j] as number) + (row[i] as number) * (row[j] as number);
+        }
+      }
+    }
+    const w = Float32Array.of(0.5, -0.4, 0.3);
+    const hessian = hessianOf(gram, 3);
+    if (!hessian) throw new Error('not positive definite');
+    sparseGpt(w, 1, 3, hessian, () => Uint8Array.of(1, 0, 0));
+    // min over v of |X (w0 - v)|² with v[0] = 0, damped as the Hessian is.
+    const damp = (0.01 * ((gram[0] as number) + (gram[4] as number) + (gram[8] as number))) / 3;
+    const h = gram.map((value, i) => value + (i % 4 === 0 ? damp : 0));
+    const [a, b, c, d] = [h[4], h[5], h[7], h[8]] as [number, number, number, number];
+    const [p, q] = [0.5 * (h[3] as number), 0.5 * (h[6] as number)];
+    const det = a * d - b * c;
+    expect(w[0]).toBe(0);
+    expect(w[1]).toBeCloseTo(-0.4 + (d * p - b * q) / det, 5);
+    expect(w[2]).toBeCloseTo(0.3 + (a * q - c * p) / det, 5);
+  });
+});
