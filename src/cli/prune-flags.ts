@@ -10,6 +10,7 @@ import {
   type Normalization,
   type Reduction,
 } from '../passes/prune/importance.ts';
+import type { Score } from '../passes/prune/sparse/index.ts';
 import { TARGETS, type TargetName, targetOf } from '../passes/prune/targets.ts';
 import { parsePattern } from '../passes/select.ts';
 import { parseDrop } from './limits.ts';
@@ -90,6 +91,10 @@ export const pruneFlags = {
     summary: 'method nm: weights kept of a block, as in 2:4, 4:8 or 1:4',
     default: '2:4',
     helpValue: 'N:M',
+    ...what,
+  }),
+  score: Flags.option({ options: ['magnitude', 'wanda', 'sparsegpt', 'gradient'] as const })({
+    summary: 'method nm: what is least of a block; all but magnitude need --data',
     ...what,
   }),
   skip: Flags.string({
@@ -225,6 +230,8 @@ interface PruneFlagValues {
   readonly reduction: Reduction;
   readonly normalization?: Normalization | undefined;
   readonly 'min-channels': number;
+  readonly pattern: string;
+  readonly score?: Score | undefined;
   readonly skip: readonly string[];
   readonly only: readonly string[];
   readonly 'max-drop'?: string | undefined;
@@ -250,6 +257,8 @@ export function parsePrune(flags: PruneFlagValues) {
     criterion: flags.criterion,
     reduction: flags.reduction,
     normalization: flags.normalization,
+    pattern: flags.pattern,
+    score: flags.score,
     seed: flags.seed,
   };
 }

@@ -1,7 +1,6 @@
 // From what the user asked for to the pruner that does it.
 
 import { needsData } from '../errors/prune.ts';
-import { usageProblem } from '../errors/usage.ts';
 import type { Model } from '../graph/index.ts';
 import type { Runner } from '../passes/pass.ts';
 import type { Amount } from '../passes/prune/channels.ts';
@@ -12,6 +11,7 @@ import {
   type Normalization,
   type Reduction,
 } from '../passes/prune/importance.ts';
+import type { Score } from '../passes/prune/sparse/index.ts';
 import type { Pattern } from '../passes/select.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { SessionOptions } from '../runtime/options.ts';
@@ -26,6 +26,7 @@ import {
 import type { Pruner } from './prune-plan.ts';
 import { dataCriterion } from './prune-scores.ts';
 import { structuredPruner } from './prune-structured.ts';
+import { weightPruner } from './prune-weights.ts';
 
 export interface MethodSettings {
   readonly methods: readonly MethodName[];
@@ -38,6 +39,9 @@ export interface MethodSettings {
   readonly criterion: CriterionName | DataCriterion | undefined;
   readonly reduction: Reduction;
   readonly normalization: Normalization | undefined;
+  /** N:M of method nm, and what it goes by. */
+  readonly pattern: string;
+  readonly score: Score | undefined;
   readonly seed: number;
 }
 
@@ -50,7 +54,10 @@ export interface MethodContext {
 
 export function makePruner(settings: MethodSettings, context: MethodContext): Pruner {
   const [first = 'channel'] = settings.methods;
-  if (!isStructured(first)) throw usageProblem(`--method "${first}" is not there yet`);
+  if (!isStructured(first)) {
+    const scope = settings.scope ?? (first === 'magnitude' ? 'global' : 'layer');
+    return weightPruner({ ...settings, method: first, scope }, context);
+  }
   return structuredPruner(
     {
       ...settings,

@@ -1,7 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand, outputFlag, threadsFlag } from '../cli/base.ts';
 import { dataFlags, dataOptionsFrom } from '../cli/data-flags.ts';
-import { parseDrop } from '../cli/limits.ts';
 import { defaultOutput, readSound, summarize, writeOutput } from '../cli/models.ts';
 import { openPruneData } from '../cli/prune-data.ts';
 import { type PruneAsked, parsePrune, pruneFlags } from '../cli/prune-flags.ts';
@@ -67,6 +66,7 @@ export default class Prune extends BaseCommand<typeof Prune> {
       metrics: { ...pruneMetrics(findings), ...(data ? { data: data.summary } : {}) },
       steps: pruneSteps(findings),
       blocks: pruneBlocks(findings),
+      ...(result.unmet ? { unmet: result.unmet } : {}),
     };
   }
 
@@ -82,7 +82,7 @@ export default class Prune extends BaseCommand<typeof Prune> {
     const samples = flags.samples;
     const data = await openPruneData(original, { ...options, samples }, reporter);
     const plain = await preparePlain(original, run);
-    const trials = await this.#trials(original, session);
+    const trials = await this.#trials(original, session, asked);
     const context = { run, session, reporter, data };
     const input: PruneInput = {
       path,
@@ -91,7 +91,16 @@ export default class Prune extends BaseCommand<typeof Prune> {
       pruner: makePruner(asked, context),
       ask: asked,
       steps: flags.steps,
-      maxDrop: parseDrop(flags['max-drop']),
+      scan: flags.sensitivity,
+      latency:
+        asked.latency === undefined
+          ? undefined
+          : {
+              left: asked.latency,
+              file: flags['latency-table'],
+              settings: { ...asked, latency: 0 },
+            },
+      maxDrop: asked.maxDrop,
       bench: flags.bench,
       trials,
       reporter,
@@ -106,9 +115,9 @@ export default class Prune extends BaseCommand<typeof Prune> {
     return { provider, device, ...(flags.threads ? { threads: flags.threads } : {}) };
   }
 
-  async #trials(original: Model, session: SessionOptions) {
+  async #trials(original: Model, session: SessionOptions, { latency }: PruneAsked) {
     const { flags } = this;
-    if (!flags.check) return '--no-check was given';
+    if (!flags.check && !latency) return '--no-check was given';
     const data = flags.val ?? flags.data ?? 'random';
     const isChanged = this.sizes.size > 0;
     const options = { ...dataOptionsFrom(flags), data, batch: flags.batch, isChanged };

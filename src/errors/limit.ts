@@ -67,3 +67,23 @@ export function mixedNeedsLimit(): XformError {
     hint: 'Give --max-drop 0.01, --max-size 0.3 or --max-latency 0.5.',
   });
 }
+
+/** `--max-drop` that not even the least pruning keeps. */
+export function dropOutOfReach(metric: string, drop: number, limit: number): XformError {
+  return new XformError({
+    kind: 'limit',
+    code: 'max-drop',
+    message: `${metric} falls by ${drop.toFixed(4)} where the least is removed, and --max-drop allows ${limit}`,
+    hint: 'Give more data, --method magnitude, or allow a greater drop; training mends more than any choice of what goes.',
+  });
+}
+
+/** The measured latency is above what `--target latency` asked for. */
+export function latencyNotMet(found: number, wanted: number): XformError {
+  return new XformError({
+    kind: 'limit',
+    code: 'latency-not-met',
+    message: `the result takes ${found.toFixed(3)} of the time of the original, and --target asks for ${wanted}`,
+    hint: 'Try again on a machine with nothing else to do, or ask for less.',
+  });
+}

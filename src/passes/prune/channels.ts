@@ -38,8 +38,8 @@ export interface ChannelOptions {
   readonly amount?: number | undefined;
   /** For groups by name; the first pattern that fits counts. */
   readonly amounts?: readonly Amount[] | undefined;
-  /** For groups by what a scan says of them; patterns go first. */
-  readonly amountOf?: ((group: Group) => number | undefined) | undefined;
+  /** For groups by what a scan says of them, given the amount of all; patterns go first. */
+  readonly amountOf?: ((group: Group, amount: number) => number | undefined) | undefined;
   readonly target?: Target | undefined;
   readonly scope?: Scope | undefined;
   readonly roundTo?: number | undefined;
@@ -61,6 +61,9 @@ export interface ChannelContext {
   /** Told of each attempt of a search. */
   progress?(amount: number, left: number): void;
 }
+
+/** The reason of groups that took part, and of which nothing went. */
+export const NOT_TAKEN = 'the amount takes none of it';
 
 /** What became of a group. */
 export interface Outcome {
@@ -145,7 +148,7 @@ function settings(options: ChannelOptions, amount: number) {
     amount,
     amountOf: (group: Group) =>
       options.amounts?.find(({ pattern }) => makes(group, pattern))?.amount ??
-      options.amountOf?.(group),
+      options.amountOf?.(group, amount),
     roundTo: options.roundTo ?? CHOOSE_DEFAULTS.roundTo,
     minimum: options.minimum ?? CHOOSE_DEFAULTS.minimum,
     keep: options.keep ?? (scope === 'global' ? 0.1 : CHOOSE_DEFAULTS.keep),
@@ -228,7 +231,7 @@ async function search(
 
 function outcomeOf(group: Group, choices: readonly Choice[], reason: string | undefined): Outcome {
   const gone = choices.find((choice) => choice.group === group)?.units.length ?? 0;
-  const unchanged = gone === 0 ? (reason ?? 'the amount takes none of it') : undefined;
+  const unchanged = gone === 0 ? (reason ?? NOT_TAKEN) : undefined;
   return { group, before: group.units, after: group.units - gone, reason: unchanged };
 }
 

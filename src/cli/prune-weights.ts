@@ -1,0 +1,205 @@
+// The methods that are not about groups, as pruners: single weights, edges of kernels, whole blocks.
+
+import { makeCalibration } from '../calibrate/calibrator.ts';
+import { needsData, nothingToPrune } from '../errors/prune.ts';
+import { badFlagValue, usageProblem } from '../errors/usage.ts';
+import type { Model, Node, Value } from '../graph/index.ts';
+import { passes } from '../passes/index.ts';
+import type { Amount } from '../passes/prune/channels.ts';
+import {
+  type Block,
+  blockHeld,
+  blockInfluence,
+  dropBlock,
+  findBlocks,
+} from '../passes/prune/layer.ts';
+import { type Observer, type Score, sparsify } from '../passes/prune/sparse/index.ts';
+import { cropKernels, type Kernel } from '../passes/prune/spatial.ts';
+import { runPasses } from '../passes/run.ts';
+import type { Pattern } from '../passes/select.ts';
+import type { Feeds } from '../tensor/feeds.ts';
+import type { MethodContext } from './prune-method.ts';
+import { type Ask, type PartOutcome, type Pruned, type Pruner, stepAmount } from './prune-plan.ts';
+import { weightScores } from './prune-scores.ts';
+
+export interface WeightSettings {
+  readonly method: 'magnitude' | 'nm' | 'gradient' | 'wanda' | 'sparsegpt' | 'spatial' | 'layer';
+  readonly amounts: readonly Amount[];
+  readonly scope: 'global' | 'layer';
+  /** N:M of method nm, and what it goes by. */
+  readonly pattern: string;
+  readonly score: Score | undefined;
+  readonly skip: readonly Pattern[];
+  readonly only: readonly Pattern[];
+}
+
+export function weightPruner(settings: WeightSettings, context: MethodContext): Pruner {
+  const { method } = settings;
+  return async (model, ask) => {
+    if (ask.target) {
+      throw usageProblem(
+        `--method "${method}" has no --target`,
+        'Give an --amount; targets are for methods that remove whole channels.',
+      );
+    }
+    const amount = stepAmount(ask.amount ?? 0.5, ask);
+    if (method === 'spatial') return spatial(model, amount, settings);
+    if (method === 'layer') return layers(model, amount, settings, context);
+    return weights(model, amount, ask, settings, context);
+  };
+}
+
+async function weights(
+  given: Model,
+  amount: number,
+  ask: Ask,
+  settings: WeightSettings,
+  context: MethodContext,
+): Promise<Pruned> {
+  const { method, amounts, scope, skip, only } = settings;
+  const model = given.clone();
+  const score = scoreOf(settings);
+  const step = context.reporter.step('pruning');
+  const result = await sparsify(
+    model,
+    {
+      score,
+      amount,
+      amounts: amounts.map((one) => ({ ...one, amount: stepAmount(one.amount, ask) })),
+      scope,
+      groups: method === 'nm' ? parseGroups(settings.pattern) : undefined,
+      skip,
+      only,
+    },
+    {
+      run: context.run,
+      observer:
+        score === 'wanda' || score === 'sparsegpt' ? observerOf(context, method) : undefined,
+      importances: (values) => importances(given, values, context),
+      progress: () => step.advance(),
+    },
+  );
+  step.done();
+  const changed = result.outcomes.filter(({ zeros }) => zeros > 0);
+  if (changed.length === 0) {
+    throw nothingToPrune(given.path ?? '', method, reasonsOf(result.left));
+  }
+  const done = result.outcomes.map(({ node, elements, zeros }) => {
+    return part(node, 'weights', elements, elements - zeros);
+  });
+  return { model, parts: [...done, ...leftOver(result.left, 'weights')], frozen: [], amount };
+}
+
+function scoreOf({ method, score }: WeightSettings): Score {
+  if (method === 'nm') return score ?? 'magnitude';
+  return method === 'gradient' || method === 'wanda' || method === 'sparsegpt'
+    ? method
+    : 'magnitude';
+}
+
+function parseGroups(text: string): { n: number; m: number } {
+  const [n, m] = /^(\d+):(\d+)$/.exec(text)?.slice(1).map(Number) ?? [];
+  if (n === undefined || m === undefined || n < 1 || n >= m) {
+    throw badFlagValue('pattern', text, 'two numbers N:M with 0 < N < M, as in 2:4');
+  }
+  return { n, m };
+}
+
+function observerOf({ data, session }: MethodContext, method: string): Observer {
+  if (!data) throw needsData(`--method ${method}`);
+  async function* batches(): AsyncIterable<Feeds> {
+    if (data) for await (const { feeds } of data.batches()) yield feeds;
+  }
+  return makeCalibration({
+    data: data.summary,
+    batches,
+    session,
+    method: 'minmax',
+    percentile: 99.99,
+    bits: 8,
+  });
+}
+
+async function importances(
+  model: Model,
+  values: readonly Value[],
+  context: MethodContext,
+): Promise<Map<Value, ArrayLike<number>>> {
+  const { data } = context;
+  if (!data) throw needsData('--method gradient');
+  const scores = await weightScores('taylor', model, values, data, context);
+  return new Map(
+    values.flatMap((value) => {
+      const own = scores.get(value.name);
+      return own ? [[value, own] as const] : [];
+    }),
+  );
+}
+
+function spatial(given: Model, amount: number, { skip, only }: WeightSettings): Pruned {
+  const model = given.clone();
+  const { kernels, left } = cropKernels(model, { amount, skip, only });
+  const shape = ({ before, kept }: Kernel) => [
+    before.reduce((a, b) => a * b, 1),
+    kept.reduce((a, [from, to]) => a * (to - from), 1),
+  ];
+  const parts = kernels.map((kernel) => {
+    const [before = 0, after = 0] = shape(kernel);
+    const size = kernel.kept.map(([from, to]) => to - from).join('x');
+    return part(kernel.node, `positions, ${size} left`, before, after, 'no edge of it had to go');
+  });
+  if (parts.every(({ before, after }) => before === after)) {
+    throw nothingToPrune(given.path ?? '', 'spatial', reasonsOf(left));
+  }
+  return { model, parts: [...parts, ...leftOver(left, 'positions')], frozen: [], amount };
+}
+
+async function layers(
+  given: Model,
+  amount: number,
+  { skip, only }: WeightSettings,
+  context: MethodContext,
+): Promise<Pruned> {
+  const model = given.clone();
+  const all = findBlocks(model);
+  const held = all.map((block) => blockHeld(model, block, skip, only));
+  const open = all.filter((_, i) => held[i] === undefined);
+  if (open.length === 0) {
+    const reasons = held.flatMap((reason) => reason ?? []);
+    throw nothingToPrune(
+      given.path ?? '',
+      'layer',
+      reasons.length > 0 ? reasons : ['it has no residual blocks'],
+    );
+  }
+  const influence = await blockInfluence(model, open, observerOf(context, 'layer'));
+  const order = open
+    .map((_, i) => i)
+    .sort((a, b) => (influence[a] as number) - (influence[b] as number) || a - b);
+  const going = new Set(order.slice(0, Math.floor(amount * open.length)));
+  for (const i of going) dropBlock(model, open[i] as Block);
+  const dead = passes.filter(({ name }) => name === 'drop-dead');
+  const { model: left } = await runPasses(model, dead, { run: context.run, level: 'basic' });
+  const parts = open.map(({ node, size }, i) => {
+    const share = `nodes; influence ${(influence[i] as number).toPrecision(3)}`;
+    return part(node, share, size, going.has(i) ? 0 : size, 'others have less influence');
+  });
+  const whole = all.flatMap(({ node }, i) => (held[i] ? [{ node, reason: held[i] }] : []));
+  return { model: left, parts: [...parts, ...leftOver(whole, 'nodes')], frozen: [], amount };
+}
+
+function part(node: Node, kind: string, before: number, after: number, why?: string): PartOutcome {
+  const reason = before === after ? (why ?? 'nothing of it is small enough') : undefined;
+  return { part: node.name || (node.outputs[0]?.name ?? ''), kind, before, after, reason };
+}
+
+function leftOver(
+  left: readonly { readonly node: Node; readonly reason: string }[],
+  kind: string,
+): PartOutcome[] {
+  return left.map(({ node, reason }) => part(node, kind, 0, 0, reason));
+}
+
+function reasonsOf(left: readonly { readonly reason: string }[]): string[] {
+  return [...new Set(left.map(({ reason }) => reason))];
+}
