@@ -3,6 +3,7 @@
 
 import type { Model } from '../graph/index.ts';
 import type { Target } from '../passes/prune/channels.ts';
+import type { Choice } from '../passes/prune/cut.ts';
 import type { Frozen, Group } from '../passes/prune/group.ts';
 import type { Contest } from '../runtime/contest.ts';
 
@@ -52,6 +53,10 @@ export interface Pruned {
   readonly amount: number;
   /** Groups that took part: for scans. */
   readonly groups?: readonly Group[] | undefined;
+  /** What was cut, told of the model as it was: for repair. */
+  readonly choices?: readonly Choice[] | undefined;
+  /** What repair did, in words. */
+  readonly repair?: readonly string[] | undefined;
   /** Where the search has timed the result already. */
   readonly speed?: Contest | undefined;
 }

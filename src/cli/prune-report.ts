@@ -30,6 +30,7 @@ export function pruneBlocks(found: Findings): Block[] {
   const cut = pruned.parts.filter((part) => part.after < part.before);
   const kept = pruned.parts.filter((part) => part.after === part.before);
   const blocks: Block[] = [comparison(found)];
+  for (const line of pruned.repair ?? []) blocks.push({ text: `Repaired by ${line}.` });
   if (cut.length > 0) blocks.push(parts(cut));
   if (kept.length > 0) blocks.push(reasons(kept));
   if (pruned.frozen.length > 0) blocks.push(frozenTable(pruned.frozen));
@@ -187,6 +188,7 @@ export function pruneMetrics(found: Findings): object {
   return {
     amount: pruned.amount,
     groups: { cut: cut.length, whole: pruned.parts.length - cut.length },
+    ...(pruned.repair ? { repair: pruned.repair } : {}),
     size_ratio: before.bytes > 0 ? after.bytes / before.bytes : undefined,
     params: { before: costs.params[0], after: costs.params[1] },
     params_ratio: costs.params[1] / costs.params[0],

@@ -88,13 +88,14 @@ export function structuredPruner(
 }
 
 function prunedOf(result: Awaited<ReturnType<typeof pruneChannels>>): Pruned {
-  const { model, outcomes, frozen, amount } = result;
+  const { model, outcomes, frozen, amount, choices } = result;
   const tookPart = ({ before, after, reason }: Outcome) => after < before || reason === NOT_TAKEN;
   return {
     model,
     parts: outcomes.map(partOf),
     frozen,
     amount,
+    choices,
     groups: outcomes.filter(tookPart).map(({ group }) => group),
   };
 }

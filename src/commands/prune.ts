@@ -4,12 +4,15 @@ import { dataFlags, dataOptionsFrom } from '../cli/data-flags.ts';
 import { defaultOutput, readSound, summarize, writeOutput } from '../cli/models.ts';
 import { openPruneData } from '../cli/prune-data.ts';
 import { type PruneAsked, parsePrune, pruneFlags } from '../cli/prune-flags.ts';
-import { makePruner } from '../cli/prune-method.ts';
+import { type MethodContext, makePruner } from '../cli/prune-method.ts';
+import type { Pruner } from '../cli/prune-plan.ts';
 import { preparePlain } from '../cli/prune-prepare.ts';
+import { repairing } from '../cli/prune-repair.ts';
 import { pruneBlocks, pruneMetrics, pruneSteps } from '../cli/prune-report.ts';
 import { type PruneInput, pruneModel } from '../cli/prune-run.ts';
 import { setSizes } from '../cli/sizes.ts';
 import { prepareTrials } from '../cli/trials.ts';
+import { needsData } from '../errors/prune.ts';
 import type { Model } from '../graph/index.ts';
 import { requireMatches } from '../passes/select.ts';
 import type { Outcome } from '../report/report.ts';
@@ -88,7 +91,7 @@ export default class Prune extends BaseCommand<typeof Prune> {
       path,
       original,
       plain,
-      pruner: makePruner(asked, context),
+      pruner: this.#pruner(asked, context),
       ask: asked,
       steps: flags.steps,
       scan: flags.sensitivity,
@@ -106,6 +109,16 @@ export default class Prune extends BaseCommand<typeof Prune> {
       reporter,
     };
     return { input, data };
+  }
+
+  /** With repair where there is data for it; random numbers repair nothing unless asked to. */
+  #pruner(asked: PruneAsked, context: MethodContext): Pruner {
+    const { flags } = this;
+    const pruner = makePruner(asked, context);
+    const { data } = context;
+    if (flags.repair && !data) throw needsData('--repair');
+    const isWanted = flags.repair ?? (data !== undefined && flags.data !== 'random');
+    return isWanted && data ? repairing(pruner, { ...context, data }) : pruner;
   }
 
   async #session(): Promise<SessionOptions> {

@@ -85,7 +85,7 @@ function sumModel(product: Product, wanted: Wanted): Model {
 }
 
 /** X [rows, width]: what each output is a weighted sum of. */
-function patches(g: Builder, { node, width, data }: Product, x: Value): Value {
+export function patches(g: Builder, { node, width, data }: Product, x: Value): Value {
   const flat = (value: Value) =>
     g.op('Reshape', [value, g.constant('shape', Tensor.int64([-1, width]))]);
   if (node.op !== 'Conv') return flat(x);
