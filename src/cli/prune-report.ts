@@ -41,13 +41,18 @@ export function pruneBlocks(found: Findings): Block[] {
 
 const right = (name: string) => ({ name, align: 'right' as const });
 
-function comparison({ before, after, costs, judge, quality, speed }: Findings): Table {
+function comparison(found: Findings): Table {
+  const { before, after, costs, compressed, judge, quality, speed } = found;
   const { params, flops } = costs;
   const rows: (string | number)[][] = [
     ['size', formatBytes(before.bytes), formatBytes(after.bytes), ratio(after.bytes, before.bytes)],
     ['parameters', ...params.map(formatCount), ratio(params[1], params[0])],
     ['nodes', before.nodes, after.nodes, ''],
   ];
+  if (compressed) {
+    const [packed, left] = compressed;
+    rows.push(['zipped weights', ...compressed.map(formatBytes), ratio(left, packed)]);
+  }
   if (flops.every(Number.isFinite)) {
     rows.push(['multiply-adds', ...flops.map(formatCount), ratio(flops[1], flops[0])]);
   }
@@ -196,6 +201,12 @@ export function pruneMetrics(found: Findings): object {
     flops_ratio: costs.flops[1] / costs.flops[0],
     weight_bytes: { before: costs.bytes[0], after: costs.bytes[1] },
     bytes_ratio: costs.bytes[1] / costs.bytes[0],
+    ...(found.compressed
+      ? {
+          compressed_bytes: { before: found.compressed[0], after: found.compressed[1] },
+          compressed_ratio: found.compressed[1] / found.compressed[0],
+        }
+      : {}),
     ...(found.scan ? { sensitivity: found.scan } : {}),
     ...(judge && quality ? qualityMetrics(judge, quality) : {}),
     ...(speed

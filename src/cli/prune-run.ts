@@ -1,6 +1,7 @@
 // The work of `prune` between reading and writing: prune, keep to the limits, run and time the result.
 // What could not be measured is said.
 
+import { deflateRawSync } from 'node:zlib';
 import type { XformError } from '../errors/error.ts';
 import { cannotMeasureLimit } from '../errors/limit.ts';
 import { resultDoesNotRun } from '../errors/model.ts';
@@ -37,6 +38,8 @@ export interface PruneInput {
 
 export interface PruneResult {
   readonly pruned: Pruned;
+  /** Bytes of the weights as zip packs them, where zeros are what was won. */
+  readonly compressed?: readonly [before: number, after: number] | undefined;
   readonly costs: Costs;
   readonly quality?: Quality | undefined;
   readonly speed?: Contest | undefined;
@@ -94,13 +97,26 @@ function trialsFor({ trials }: PruneInput): Trials {
 async function measured(input: PruneInput, pruned: Pruned): Promise<PruneResult> {
   const { trials, reporter } = input;
   const costs = costsOf(input.plain, pruned.model);
+  const isSparse = pruned.parts.some(({ kind }) => kind === 'weights');
+  const compressed = isSparse
+    ? ([await packedBytes(input.plain), await packedBytes(pruned.model)] as const)
+    : undefined;
   if (typeof trials === 'string') {
     reporter.warn({ code: 'not-measured', message: `the result was not run: ${trials}` });
-    return { pruned, costs };
+    return { pruned, costs, compressed };
   }
   const quality = await requireRuns(trials, pruned.model);
   const speed = pruned.speed ?? (input.bench ? await timeAgainst(trials.speed, pruned) : undefined);
-  return { pruned, costs, quality, speed };
+  return { pruned, costs, compressed, quality, speed };
+}
+
+/** All weights, deflated one by one. */
+async function packedBytes(model: Model): Promise<number> {
+  let bytes = 0;
+  for (const { data } of model.graph.initializers) {
+    if (data && data.dtype !== 'string') bytes += deflateRawSync(await data.load()).length;
+  }
+  return bytes;
 }
 
 async function requireRuns(trials: Trials, model: Model): Promise<Quality> {
