@@ -37,6 +37,40 @@ const judged = ['--data', calibration, '--val', samples];
 xform('quantize', cnn, '-o', int8, '--mode', 'static', ...judged, '--max-drop', '0.01');
 xform('quantize', model, '-o', int4, '--mode', 'weights', '--bits', '4', ...judged);
 xform('bench', cnn, int8, '--runs', '200');
+const [half, healed, healed8] = [at('half.onnx'), at('healed.onnx'), at('healed.int8.onnx')];
+xform('prune', cnn, '-o', half, '--amount', '0.5', ...judged, '--batch', '16');
+const training = ['--data', calibration, '--val', samples];
+xform('train', half, '-o', healed, ...training, '--epochs', '8', '--lr', '0.002');
+xform('quantize', healed, '-o', healed8, '--mode', 'static', ...judged);
+const [student, taught] = [at('student.onnx'), at('student.taught.onnx')];
+xform(
+  'init',
+  'cnn',
+  '--in',
+  '1x8x8',
+  '--width',
+  '4',
+  '--hidden',
+  '16',
+  '--classes',
+  '10',
+  '-o',
+  student,
+);
+xform(
+  'distill',
+  student,
+  '--teacher',
+  cnn,
+  '-o',
+  taught,
+  ...training,
+  '--epochs',
+  '8',
+  '--lr',
+  '0.005',
+);
+xform('bench', cnn, half, healed, taught, '--runs', '200');
 xform('init', 'resnet18', '--in', '3x64x64', '--classes', '10', '-o', at('resnet18.onnx'));
 xform('optimize', at('resnet18.onnx'), '-o', at('resnet18.small.onnx'));
 xform('verify', at('resnet18.onnx'), at('resnet18.small.onnx'));
