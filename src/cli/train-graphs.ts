@@ -3,7 +3,7 @@
 // projections, half precision) is put in here, each where its order matters.
 
 import { nothingToMatch, nothingTrainable, teacherDoesNotFit } from '../errors/train.ts';
-import { type Model, printShape, type Value } from '../graph/index.ts';
+import { type Model, type Node, printShape, type Value } from '../graph/index.ts';
 import type { Feeds } from '../tensor/feeds.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { trainBatchNorms } from '../train/batchnorm.ts';
@@ -48,9 +48,9 @@ export async function makeGraphs(
     const reasons = [...fixed].map(([value, why]) => `"${value.name}": ${why}`);
     throw nothingTrainable(request.path, reasons);
   }
-  const buffers = trainBatchNorms(forward, (node) => {
-    return request.freeze.some((pattern) => pattern.matches(node));
-  });
+  const isFrozen = (node: Node) => request.freeze.some((pattern) => pattern.matches(node));
+  // Beside low-rank changes everything stays as it was.
+  const buffers = request.lora ? [] : trainBatchNorms(forward, isFrozen);
   const taught = await teach(request, forward, sample);
   const parameters = [...own, ...taught.projections];
   // Looping the step renames them.

@@ -1,0 +1,152 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { readModel } from '../../src/onnx/index.ts';
+import { type Run, xform } from '../helpers/cli.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'xform-distill-'));
+const at = (name: string) => join(folder, name);
+const data = ['--data', 'fixtures/digits-train.npz', '--val', 'fixtures/digits-test.npz'];
+const TEACHER = 'fixtures/digits.onnx';
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+beforeAll(async () => {
+  const flags = ['--in', '1x8x8', '--width', '4', '--hidden', '16', '--classes', '10'];
+  const made = await xform(['init', 'cnn', ...flags, '-o', at('student.onnx')]);
+  expect(made.code).toBe(0);
+}, 30_000);
+
+const metrics = (run: Run) =>
+  (JSON.parse(run.stdout) as { metrics: { validation: Record<string, number> } }).metrics
+    .validation;
+const distill = (...flags: string[]) =>
+  xform(['distill', at('student.onnx'), '-o', at('out.onnx'), '--json', ...data, ...flags]);
+
+describe('xform distill', () => {
+  it('teaches a student without labels', async () => {
+    const run = await distill(
+      '--teacher',
+      TEACHER,
+      '--alpha',
+      '1',
+      '--epochs',
+      '6',
+      '--lr',
+      '0.01',
+    );
+    expect(run.code).toBe(0);
+    expect(metrics(run)['accuracy']).toBeGreaterThan(0.85);
+    const [before, after] = [readModel(at('student.onnx')), readModel(at('out.onnx'))];
+    expect([...after.graph.nodes].length).toBe([...before.graph.nodes].length);
+    const names = (model: typeof after) => [...model.graph.initializers].map(({ name }) => name);
+    expect(names(after)).toEqual(names(before));
+  }, 60_000);
+
+  it.each(['mse', 'cosine', 'attention', 'similarity', 'relational'])(
+    'compares features by %s',
+    async (loss) => {
+      const flags = [
+        '--method',
+        'feature',
+        '--feature-loss',
+        loss,
+        '--steps',
+        '40',
+        '--lr',
+        '0.01',
+      ];
+      const run = await distill('--teacher', TEACHER, ...flags);
+      expect(run.stderr).not.toMatch(/error/);
+      expect(run.code).toBe(0);
+    },
+    60_000,
+  );
+
+  it('goes on to the same bytes after a stop', async () => {
+    const flags = ['--teacher', TEACHER, '--schedule', 'constant', '--quiet'];
+    const make = (steps: number, out: string, ...more: string[]) =>
+      xform([
+        'distill',
+        at('student.onnx'),
+        '-o',
+        at(out),
+        ...data,
+        ...flags,
+        '--steps',
+        `${steps}`,
+        ...more,
+      ]);
+    await make(30, 'whole.onnx');
+    await make(11, 'parts.onnx');
+    await make(30, 'parts.onnx', '--resume');
+    expect(readFileSync(at('parts.onnx')).equals(readFileSync(at('whole.onnx')))).toBe(true);
+  }, 60_000);
+
+  it.each([
+    ['a teacher of other classes', ['--teacher', 'other.onnx'], 3, /\[32, 7\] where the student/],
+    [
+      'a tensor that is not there',
+      ['--teacher', TEACHER, '--method', 'feature', '--match', 'a=b'],
+      2,
+      /"a"/,
+    ],
+    ['weights for fewer teachers', ['--teacher', TEACHER, '--weights', '1,2'], 2, /1,2/],
+    ['an alpha above 1', ['--teacher', TEACHER, '--alpha', '2'], 2, /"2"/],
+    ['no teacher', [], 2, /teacher/],
+  ] as const)(
+    'refuses %s',
+    async (_, flags, code, message) => {
+      await xform(['init', 'mlp', '--in', '1x8x8', '--classes', '7', '-o', at('other.onnx')]);
+      const args = flags.map((flag) => (flag === 'other.onnx' ? at(flag) : flag));
+      const run = await xform([
+        'distill',
+        at('student.onnx'),
+        '-o',
+        at('no.onnx'),
+        ...data,
+        ...args,
+      ]);
+      expect(run.stderr).toMatch(message);
+      expect(run.code).toBe(code);
+      expect(existsSync(at('no.onnx'))).toBe(false);
+    },
+    30_000,
+  );
+});
+
+describe('what training changes of a model', () => {
+  const train = (out: string, ...flags: string[]) =>
+    xform(['train', TEACHER, '-o', at(out), '--json', ...data, ...flags]);
+
+  it('low-rank changes are merged: same graph, other weights, few of them trained', async () => {
+    const flags = ['--lora', '2', '--steps', '20', '--lora-out', at('lora.safetensors')];
+    const run = await train('lora.onnx', ...flags);
+    expect(run.code).toBe(0);
+    const [before, after] = [readModel(TEACHER), readModel(at('lora.onnx'))];
+    const weights = (model: typeof after) => [...model.graph.initializers];
+    expect(weights(after).map(({ name }) => name)).toEqual(weights(before).map(({ name }) => name));
+    const changed = weights(after).filter(
+      ({ data: own }, i) =>
+        !Buffer.from(own?.bytes() ?? []).equals(weights(before)[i]?.data?.bytes() ?? Buffer.of()),
+    );
+    expect(changed.length).toBeGreaterThan(0);
+    for (const { data: own } of changed) expect(own?.shape.length).toBeGreaterThan(1);
+    expect(existsSync(at('lora.safetensors'))).toBe(true);
+    expect(metrics(run)['accuracy']).toBeGreaterThan(0.9);
+  }, 60_000);
+
+  it('--expand-classes keeps what the old classes know', async () => {
+    const run = await train('more.onnx', '--expand-classes', '12', '--steps', '1', '--lr', '1e-9');
+    expect(run.code).toBe(0);
+    const [output] = readModel(at('more.onnx')).graph.outputs;
+    expect(output?.shape?.at(-1)).toBe(12);
+    expect(metrics(run)['accuracy']).toBeGreaterThan(0.8);
+  }, 60_000);
+
+  it('--head gives new classes', async () => {
+    const run = await train('head.onnx', '--head', 'classify:10', '--epochs', '2', '--lr', '0.01');
+    expect(run.code).toBe(0);
+    expect(metrics(run)['accuracy']).toBeGreaterThan(0.9);
+  }, 60_000);
+});
