@@ -1,5 +1,6 @@
 // What structured pruning is worth on this machine: time and memory of the command, speed of the
-// result, and how close a latency that was asked for is met. Writes bench/prune-speed.md.
+// result, and how close a latency that was asked for is met. Writes bench/prune-speed.md; the words
+// speed and time select a half, which is printed only.
 
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -15,6 +16,8 @@ const init = (name, ...args) => {
   return at(name);
 };
 const ROUNDS = 3;
+const words = process.argv.slice(2);
+const wants = (part) => words.length === 0 || words.includes(part);
 
 const CASES = [
   ['resnet50', ['resnet50'], ['--amount', '0.5'], []],
@@ -36,7 +39,7 @@ const CASES = [
   ],
   ['vit', ['vit'], ['--method', 'head,neuron', '--amount', '0.5'], []],
 ];
-const rows = CASES.map(([name, arch, flags, sizes]) => {
+const rows = (wants('speed') ? CASES : []).map(([name, arch, flags, sizes]) => {
   const model = init(`${name}.onnx`, ...arch);
   const found = Array.from({ length: ROUNDS }, () => {
     const { metrics, error } = xform('prune', model, '-o', at('p.onnx'), ...flags, ...sizes);
@@ -77,7 +80,7 @@ const TIMES = [
     ['prune', gpt, '--method', 'sparsegpt', '--data', at('ids.npz'), ...bare],
   ],
 ];
-const times = TIMES.map(([name, method, args]) => {
+const times = (wants('time') ? TIMES : []).map(([name, method, args]) => {
   const runs = Array.from({ length: method.startsWith('sparsegpt') ? 1 : ROUNDS }, () =>
     timed(args),
   );
@@ -100,9 +103,10 @@ function IDS() {
   ].join('\n');
 }
 
-writeFileSync(
-  join(root, 'bench/prune-speed.md'),
-  `# Speed after structured pruning
+if (words.length === 0)
+  writeFileSync(
+    join(root, 'bench/prune-speed.md'),
+    `# Speed after structured pruning
 
 ${machine()}
 
@@ -120,4 +124,4 @@ Load, prune, write; without checks (\`--no-check --no-bench\`).
 | --- | --- | ---: | ---: |
 ${times.join('\n')}
 `,
-);
+  );

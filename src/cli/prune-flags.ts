@@ -20,7 +20,7 @@ const limits = { helpGroup: 'LIMITS' } as const;
 
 export const STRUCTURED = ['channel', 'head', 'neuron', 'hidden'] as const;
 export const UNSTRUCTURED = ['magnitude', 'nm', 'gradient', 'wanda', 'sparsegpt'] as const;
-export const METHODS = [...STRUCTURED, 'spatial', 'layer', ...UNSTRUCTURED] as const;
+export const METHODS = [...STRUCTURED, 'spatial', 'low-rank', 'layer', ...UNSTRUCTURED] as const;
 export type MethodName = (typeof METHODS)[number];
 export type StructuredName = (typeof STRUCTURED)[number];
 

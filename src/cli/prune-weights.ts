@@ -13,6 +13,7 @@ import {
   dropBlock,
   findBlocks,
 } from '../passes/prune/layer.ts';
+import { splitKernels } from '../passes/prune/low-rank.ts';
 import { type Observer, type Score, sparsify } from '../passes/prune/sparse/index.ts';
 import { cropKernels, type Kernel } from '../passes/prune/spatial.ts';
 import { runPasses } from '../passes/run.ts';
@@ -23,7 +24,15 @@ import { type Ask, type PartOutcome, type Pruned, type Pruner, stepAmount } from
 import { weightScores } from './prune-scores.ts';
 
 export interface WeightSettings {
-  readonly method: 'magnitude' | 'nm' | 'gradient' | 'wanda' | 'sparsegpt' | 'spatial' | 'layer';
+  readonly method:
+    | 'magnitude'
+    | 'nm'
+    | 'gradient'
+    | 'wanda'
+    | 'sparsegpt'
+    | 'spatial'
+    | 'low-rank'
+    | 'layer';
   readonly amounts: readonly Amount[];
   readonly scope: 'global' | 'layer';
   /** N:M of method nm, and what it goes by. */
@@ -44,6 +53,7 @@ export function weightPruner(settings: WeightSettings, context: MethodContext): 
     }
     const amount = stepAmount(ask.amount ?? 0.5, ask);
     if (method === 'spatial') return spatial(model, amount, settings);
+    if (method === 'low-rank') return lowRank(model, amount, settings);
     if (method === 'layer') return layers(model, amount, settings, context);
     return weights(model, amount, ask, settings, context);
   };
@@ -152,6 +162,16 @@ function spatial(given: Model, amount: number, { skip, only }: WeightSettings): 
     throw nothingToPrune(given.path ?? '', 'spatial', reasonsOf(left));
   }
   return { model, parts: [...parts, ...leftOver(left, 'positions')], frozen: [], amount };
+}
+
+function lowRank(given: Model, amount: number, { skip, only }: WeightSettings): Pruned {
+  const model = given.clone();
+  const { splits, left } = splitKernels(model, { amount, skip, only });
+  if (splits.length === 0) throw nothingToPrune(given.path ?? '', 'low-rank', reasonsOf(left));
+  const parts = splits.map(({ node, before, after, error }) => {
+    return part(node, `elements; ${(100 * error).toFixed(1)}% of it lost`, before, after);
+  });
+  return { model, parts: [...parts, ...leftOver(left, 'elements')], frozen: [], amount };
 }
 
 async function layers(

@@ -1,7 +1,7 @@
 // Which elements go, given how important each is: the least of a whole, of each row, or of every group
 // of M neighbours. Ties go in the order of their places, so that results are the same everywhere.
 
-/** Marks the `count` least of the scores [from, to); 1: goes. */
+/** Marks the `count` least of the scores [from, to), none of them negative; 1: goes. */
 export function markLeast(
   scores: ArrayLike<number>,
   from: number,
@@ -10,18 +10,31 @@ export function markLeast(
   marks: Uint8Array,
 ): void {
   if (count <= 0) return;
-  const sorted = Float32Array.from({ length: to - from }, (_, i) => scores[from + i] as number);
-  sorted.sort();
-  const limit = sorted[count - 1] as number;
-  let ties = count - lowerBound(sorted, limit);
+  const own = Float32Array.from({ length: to - from }, (_, i) => scores[from + i] as number);
+  const { limit, ties } = threshold(own, count);
+  let left = ties;
   for (let i = from; i < to; i++) {
-    const score = Math.fround(scores[i] as number);
+    const score = own[i - from] as number;
     if (score < limit) marks[i] = 1;
-    else if (score === limit && ties > 0) {
+    else if (score === limit && left > 0) {
       marks[i] = 1;
-      ties -= 1;
+      left -= 1;
     }
   }
+}
+
+/** Counting takes two passes over a hundred thousand bins. */
+const SORTED = 1 << 15;
+
+/** The `count`-th least of them, and how many of those that are equal to it belong to the least. */
+function threshold(values: Float32Array, count: number): { limit: number; ties: number } {
+  if (values.length > SORTED) {
+    const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+    return thresholdOf(count, (visit) => visit(bits));
+  }
+  const sorted = values.slice().sort();
+  const limit = sorted[count - 1] as number;
+  return { limit, ties: count - lowerBound(sorted, limit) };
 }
 
 /** How many elements of a sorted array are less. */
@@ -51,15 +64,15 @@ export function markGroups(
 }
 
 /**
- * The magnitude below which a share of all elements of many tensors lies, and how many of those that
- * have it go too. Two passes over the tensors, in constant memory: positive floats order as their bits.
+ * The magnitude below which so many elements of many tensors lie, and how many of those that have it
+ * belong to them. Two passes over the tensors, in constant memory: positive floats order as their bits.
  */
-export async function globalThreshold(
+export function thresholdOf(
   count: number,
-  eachTensor: (visit: (bits: Uint32Array) => void) => Promise<void>,
-): Promise<{ readonly limit: number; readonly ties: number }> {
+  eachTensor: (visit: (bits: Uint32Array) => void) => void,
+): { readonly limit: number; readonly ties: number } {
   const high = new Float64Array(1 << 15);
-  await eachTensor((bits) => {
+  eachTensor((bits) => {
     for (const value of bits) {
       const bin = (value & 0x7fffffff) >>> 16;
       high[bin] = (high[bin] as number) + 1;
@@ -67,7 +80,7 @@ export async function globalThreshold(
   });
   const upper = find(high, count);
   const low = new Float64Array(1 << 16);
-  await eachTensor((bits) => {
+  eachTensor((bits) => {
     for (const value of bits) {
       const size = value & 0x7fffffff;
       if (size >>> 16 !== upper.bin) continue;

@@ -12,7 +12,7 @@ import type { Runner } from '../../pass.ts';
 import type { Pattern } from '../../select.ts';
 import { inputsHidden, type LayerInputs, layerInputs, type Observer } from './layer-inputs.ts';
 import { findProducts, type Left, laidOut, type Product, rowsOf } from './products.ts';
-import { globalThreshold, markGroups, markLeast } from './select.ts';
+import { markGroups, markLeast, thresholdOf } from './select.ts';
 import { hessianOf, sparseGpt } from './sparsegpt.ts';
 
 export type Score = 'magnitude' | 'gradient' | 'wanda' | 'sparsegpt';
@@ -62,7 +62,7 @@ export async function sparsify(
   });
   const isGlobal = options.score === 'magnitude' && options.scope === 'global' && !options.groups;
   const outcomes = isGlobal
-    ? await byGlobalMagnitude(model, open, options)
+    ? byGlobalMagnitude(model, open, options)
     : await layerByLayer(model, open, options, context);
   return { outcomes, left };
 }
@@ -79,11 +79,11 @@ function amountOf({ node }: Product, { amount, amounts }: SparsifyOptions): numb
 }
 
 /** One threshold for all: what amounts of their own are asked for stands apart. */
-async function byGlobalMagnitude(
+function byGlobalMagnitude(
   model: Model,
   products: readonly Product[],
   options: SparsifyOptions,
-): Promise<Sparsified[]> {
+): Sparsified[] {
   const own = (product: Product) =>
     options.amounts.some(({ pattern }) => pattern.matches(product.node));
   const shared = products.filter((product) => !own(product));
@@ -93,7 +93,7 @@ async function byGlobalMagnitude(
     return new Uint32Array(buffer, byteOffset, length);
   };
   const count = Math.floor(options.amount * total);
-  const { limit, ties } = await globalThreshold(count, async (visit) => {
+  const { limit, ties } = thresholdOf(count, (visit) => {
     for (const product of shared) visit(bitsOf(product));
   });
   let left = count === 0 ? 0 : ties;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Model } from '../../../../src/graph/index.ts';
 import { inferTypes } from '../../../../src/ops/index.ts';
-import { globalThreshold, markLeast } from '../../../../src/passes/prune/sparse/select.ts';
+import { markLeast, thresholdOf } from '../../../../src/passes/prune/sparse/select.ts';
 import { hessianOf, sparseGpt } from '../../../../src/passes/prune/sparse/sparsegpt.ts';
 import {
   type Score,
@@ -108,12 +108,22 @@ describe('sparsify by magnitude', () => {
     expect([...marks]).toEqual([1, 1, 0, 1, 0]);
   });
 
-  it('finds a threshold over many tensors as sorting would', async () => {
+  it('marks as many of a large tensor as of a small one', () => {
+    const scores = normal(100_000).map(Math.abs);
+    const marks = new Uint8Array(scores.length);
+    markLeast(scores, 0, scores.length, 30_001, marks);
+    const [gone, kept] = [1, 0].map((mark) => scores.filter((_, i) => marks[i] === mark));
+    expect(gone).toHaveLength(30_001);
+    const most = (gone as Float32Array).reduce((a, b) => Math.max(a, b));
+    expect(most).toBeLessThanOrEqual((kept as Float32Array).reduce((a, b) => Math.min(a, b)));
+  });
+
+  it('finds a threshold over many tensors as sorting would', () => {
     const tensors = [normal(1000), normal(333), Float32Array.of(0, 0, -0, 1e-42, 3)];
     const all = tensors.flatMap((t) => [...t]).map(Math.abs);
     all.sort((a, b) => a - b);
     for (const count of [1, 3, 500, 1000, all.length]) {
-      const { limit, ties } = await globalThreshold(count, async (visit) => {
+      const { limit, ties } = thresholdOf(count, (visit) => {
         for (const t of tensors) visit(new Uint32Array(t.buffer));
       });
       expect(limit).toBe(all[count - 1]);
