@@ -81,7 +81,7 @@ function stages(model: Model): { maps: Map<string, Value>; states: Value[] } {
   for (const node of ownNodes(model)) {
     const [output] = node.outputs;
     const shape = output?.shape ?? [];
-    if (!output || output.dtype !== 'float32') continue;
+    if (output?.dtype !== 'float32') continue;
     if (shape.length === 4 && MAP_ENDS.has(node.op)) maps.set(shape.slice(2).join('x'), output);
     if (shape.length === 3 && isResidual(node.op, node.inputs)) states.push(output);
   }
