@@ -14,6 +14,7 @@ import {
   findBlocks,
 } from '../passes/prune/layer.ts';
 import { splitKernels } from '../passes/prune/low-rank.ts';
+import { permuteForPattern } from '../passes/prune/permute.ts';
 import { type Observer, type Score, sparsify } from '../passes/prune/sparse/index.ts';
 import { cropKernels, type Kernel } from '../passes/prune/spatial.ts';
 import { runPasses } from '../passes/run.ts';
@@ -68,6 +69,15 @@ async function weights(
 ): Promise<Pruned> {
   const { method, amounts, scope, skip, only } = settings;
   const model = given.clone();
+  const groups = method === 'nm' ? parseGroups(settings.pattern) : undefined;
+  for (const { group, before, after } of groups
+    ? permuteForPattern(model, groups.n, groups.m)
+    : []) {
+    const [kept, now] = [before, after].map((share) => `${(100 * share).toFixed(1)}%`);
+    context.reporter.detail(
+      `${group}: in another order ${now} of the magnitude stays, not ${kept}`,
+    );
+  }
   const score = scoreOf(settings);
   const step = context.reporter.step('pruning');
   const result = await sparsify(
@@ -77,7 +87,7 @@ async function weights(
       amount,
       amounts: amounts.map((one) => ({ ...one, amount: stepAmount(one.amount, ask) })),
       scope,
-      groups: method === 'nm' ? parseGroups(settings.pattern) : undefined,
+      groups,
       skip,
       only,
     },
