@@ -194,7 +194,8 @@ export class GradientContext {
     const rank = this.rank(this.x());
     const given = this.node.ints('axes') ?? (this.has(1) ? this.known(1) : undefined);
     if (this.has(1) && !given) throw new UnknownShape(this.x(1));
-    if (given && given.length > 0) return given.map((a) => (a < 0 ? a + rank : a)).sort();
+    if (given && given.length > 0)
+      return given.map((a) => (a < 0 ? a + rank : a)).sort((a, b) => a - b);
     if (this.node.int('noop_with_empty_axes', 0)) return [];
     return Array.from({ length: rank }, (_, i) => i);
   }

@@ -6,6 +6,7 @@ import type { Batch, Dataset } from '../data/dataset.ts';
 import { concatenate } from '../tensor/concatenate.ts';
 import type { Feeds } from '../tensor/feeds.ts';
 import { Tensor } from '../tensor/tensor.ts';
+import { STEP } from './dropout.ts';
 import { REAL } from './evaluation.ts';
 import { type Masking, maskTokens } from './masking.ts';
 import type { TargetSpec } from './objectives/objective.ts';
@@ -26,7 +27,7 @@ export interface FeederOptions {
 }
 
 const PREFIX = 'target/';
-const OWN = new Set([RATE, BOUNDARY, REAL, SPARSITY, PRUNE, DROP]);
+const OWN = new Set([RATE, BOUNDARY, REAL, SPARSITY, PRUNE, DROP, STEP]);
 
 export class Feeder {
   readonly #options: FeederOptions;

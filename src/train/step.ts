@@ -4,6 +4,7 @@
 import { type Model, tensorType, Value } from '../graph/index.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { differentiate } from './differentiate.ts';
+import { applyDropout } from './dropout.ts';
 import { Formula } from './formula.ts';
 import { type Carried, loopOver } from './loop.ts';
 import type { InputOf, StepPlan, TrainingGraph } from './plan.ts';
@@ -16,6 +17,9 @@ export function buildTraining(plan: StepPlan): TrainingGraph {
   const { model } = plan;
   const ends = { inputs: [...model.graph.inputs], outputs: [...model.graph.outputs] };
   const targets = addTargets(plan, ends);
+  const step = applyDropout(model);
+  // A mask may have taken the place of what made an output.
+  ends.outputs = [...model.graph.outputs];
   const initial = new Map(
     [...plan.parameters, ...plan.buffers.map(({ value }) => value)].map(
       (value) => [value, asInput(model, value)] as const,
@@ -42,7 +46,8 @@ export function buildTraining(plan: StepPlan): TrainingGraph {
     reported.set(name, sum);
     reported.set(`${name}#count`, count);
   }
-  return assemble(plan, [...ends.inputs, ...targets.values()], state, reported);
+  const data = [...ends.inputs, ...targets.values(), ...(step ? [step] : [])];
+  return assemble(plan, data, state, reported);
 }
 
 function addTargets(

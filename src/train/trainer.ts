@@ -5,6 +5,7 @@
 import { lossNotFinite } from '../errors/train.ts';
 import type { Feeds } from '../tensor/feeds.ts';
 import { Tensor } from '../tensor/tensor.ts';
+import { STEP } from './dropout.ts';
 import { NEXT, STEPS } from './loop.ts';
 import { BOUNDARY, DROP, PRUNE, RATE, SPARSITY, type TrainingGraph } from './plan.ts';
 import { type SparsitySchedule, sparsityAt } from './sparsity.ts';
@@ -193,6 +194,10 @@ class Run {
         BOUNDARY,
         flags((i) => (step + i + 1) % accumulate === 0),
       );
+    }
+    if (graph.data.some(({ name }) => name === STEP)) {
+      const numbered = Float64Array.from({ length: count }, (_, i) => step + i);
+      feeds.set(STEP, Tensor.of('float64', [count], numbered));
     }
     if (sparsity) {
       const due = (i: number) => sparsityAt(sparsity, at(i));

@@ -144,6 +144,8 @@ function batchNorm(c: C): (Value | undefined)[] {
 
 /** Groups of channels as [N, G, C/G · d1 …]; the scale is per channel (opset 21). */
 function groupNorm(c: C): (Value | undefined)[] {
+  if (c.opset < 21)
+    return c.unsupported('GroupNormalization with a scale per group (before opset 21)');
   const x = c.x();
   const shape = c.staticShape(x);
   if (!shape) throw new UnknownShape(x);
@@ -209,6 +211,13 @@ function windowSum(c: C, value: Value, channels: number, before: number, size: n
   return parts.length === 1 ? value : c.op('Sum', parts);
 }
 
+/** As in inference: the data as it is. Training puts a mask in its place before (train/dropout). */
+function dropout(c: C): (Value | undefined)[] {
+  const mode = c.node.input(2);
+  const isOff = mode === undefined || c.constantNumbers(2)?.[0] === 0;
+  return isOff ? [c.dy()] : c.unsupported('Dropout in training mode');
+}
+
 gradients({
   LayerNormalization: layerNorm,
   RMSNormalization: rmsNorm,
@@ -218,6 +227,5 @@ gradients({
   LpNormalization: lpNorm,
   MeanVarianceNormalization: meanVariance,
   LRN: localResponse,
-  // Inference: the data as it is. Training puts a mask in its place before.
-  Dropout: (c) => [c.dy()],
+  Dropout: dropout,
 });
