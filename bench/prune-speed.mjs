@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { machine, median, program, root, xform } from './machine.mjs';
+import { machine, median, peersPython, program, root, xform } from './machine.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'xform-prune-speed-'));
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
@@ -103,6 +103,16 @@ function IDS() {
   ].join('\n');
 }
 
+/** Torch-Pruning at the same ratio on the same network, where the peers are installed. */
+function peerText() {
+  const python = peersPython();
+  const run =
+    python && spawnSync(python, [join(root, 'bench/prune_peer.py')], { encoding: 'utf8' });
+  if (run?.status !== 0) return '';
+  const { params, macs, seconds } = JSON.parse(run.stdout.trim().split('\n').at(-1));
+  return `\nTorch-Pruning leaves ResNet-50 at half of its channels ${params.toFixed(2)} of the parameters and ${macs.toFixed(2)} of the multiply-adds, in ${seconds.toFixed(1)} s without loading and saving.\n`;
+}
+
 if (words.length === 0)
   writeFileSync(
     join(root, 'bench/prune-speed.md'),
@@ -123,5 +133,5 @@ Load, prune, write; without checks (\`--no-check --no-bench\`).
 | model | method | s | MB |
 | --- | --- | ---: | ---: |
 ${times.join('\n')}
-`,
+${peerText()}`,
   );

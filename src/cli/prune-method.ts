@@ -56,7 +56,8 @@ export function makePruner(settings: MethodSettings, context: MethodContext): Pr
   const [first = 'channel'] = settings.methods;
   if (!isStructured(first)) {
     const scope = settings.scope ?? (first === 'magnitude' ? 'global' : 'layer');
-    return weightPruner({ ...settings, method: first, scope }, context);
+    const importance = settings.criterion === 'fisher' ? 'fisher' : 'taylor';
+    return weightPruner({ ...settings, method: first, scope, importance }, context);
   }
   return structuredPruner(
     {

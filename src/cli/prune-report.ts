@@ -31,6 +31,11 @@ export function pruneBlocks(found: Findings): Block[] {
   const kept = pruned.parts.filter((part) => part.after === part.before);
   const blocks: Block[] = [comparison(found)];
   for (const line of pruned.repair ?? []) blocks.push({ text: `Repaired by ${line}.` });
+  if (found.compressed) {
+    blocks.push({
+      text: 'Tensors keep their shapes: the file shrinks when it is zipped, runs take as long as before.',
+    });
+  }
   if (cut.length > 0) blocks.push(parts(cut));
   if (kept.length > 0) blocks.push(reasons(kept));
   if (pruned.frozen.length > 0) blocks.push(frozenTable(pruned.frozen));

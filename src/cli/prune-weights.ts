@@ -39,6 +39,8 @@ export interface WeightSettings {
   /** N:M of method nm, and what it goes by. */
   readonly pattern: string;
   readonly score: Score | undefined;
+  /** Of method gradient: |w·g|, or (w·g)². */
+  readonly importance: 'taylor' | 'fisher';
   readonly skip: readonly Pattern[];
   readonly only: readonly Pattern[];
 }
@@ -95,7 +97,7 @@ async function weights(
       run: context.run,
       observer:
         score === 'wanda' || score === 'sparsegpt' ? observerOf(context, method) : undefined,
-      importances: (values) => importances(given, values, context),
+      importances: (values) => importances(settings.importance, given, values, context),
       progress: () => step.advance(),
     },
   );
@@ -141,13 +143,14 @@ function observerOf({ data, session }: MethodContext, method: string): Observer 
 }
 
 async function importances(
+  name: 'taylor' | 'fisher',
   model: Model,
   values: readonly Value[],
   context: MethodContext,
 ): Promise<Map<Value, ArrayLike<number>>> {
   const { data } = context;
   if (!data) throw needsData('--method gradient');
-  const scores = await weightScores('taylor', model, values, data, context);
+  const scores = await weightScores(name, model, values, data, context);
   return new Map(
     values.flatMap((value) => {
       const own = scores.get(value.name);
