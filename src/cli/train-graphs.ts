@@ -23,6 +23,8 @@ import { chooseParameters, isNamed, plainModel } from './train-prepare.ts';
 import type { Teaching, TrainRequest } from './train-request.ts';
 
 export interface TrainGraphs {
+  /** The forward pass that both are made of. */
+  readonly plain: Model;
   readonly training: TrainingGraph;
   readonly evaluation: EvaluationGraph | undefined;
   readonly targets: readonly TargetSpec[];
@@ -41,7 +43,7 @@ export async function makeGraphs(
   const { original, batch, objectiveSettings, optimization } = request;
   const forward = await plainModel(original, batch, sample);
   const adapters = request.lora ? adapt(forward, request) : [];
-  const inference = forward.clone();
+  const [plain, inference] = [forward.clone(), forward.clone()];
   const { trained, fixed } = chooseParameters(forward, request.freeze);
   const own = request.lora ? onlyAdapters(trained, adapters) : trained;
   if (own.length === 0) {
@@ -79,6 +81,7 @@ export async function makeGraphs(
     sparsity: sparsity && { rule: sparsity.rule, applies: decays },
   });
   return {
+    plain,
     training,
     evaluation: await evaluationOf(request, inference, training, sample),
     targets,

@@ -10,6 +10,7 @@ import { Sampler } from '../train/sampler.ts';
 import { rateAt } from '../train/schedule.ts';
 import { train } from '../train/trainer.ts';
 import { saveState, startOf, stateWeights } from './train-checkpoint.ts';
+import { firstNotFinite } from './train-diagnosis.ts';
 import { makeGraphs, type TrainGraphs } from './train-graphs.ts';
 import type { TrainRequest, TrainResult } from './train-request.ts';
 import type { OptimizationSettings } from './train-settings.ts';
@@ -63,6 +64,10 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
         run: (feeds) => session.run(feeds),
         feed: (step, count) => source.training(sampler, step, count),
         ...(validation ? { evaluate: watch.evaluate.bind(watch) } : {}),
+        diagnose: async (state, step) => {
+          const stacked = await source.training(sampler, step, 1);
+          return firstNotFinite(graphs.plain, graph, state, stacked, request.session);
+        },
         save: async (state, position) => saveState(request, watch, state, position),
         ...(request.onProgress ? { report: request.onProgress } : {}),
         ...(request.isStopped ? { isStopped: request.isStopped } : {}),
