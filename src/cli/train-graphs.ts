@@ -18,6 +18,7 @@ import type { TrainingGraph } from '../train/plan.ts';
 import { useHalf } from '../train/precision.ts';
 import type { SparsitySchedule } from '../train/sparsity.ts';
 import { buildTraining } from '../train/step.ts';
+import { unrollRecurrent } from '../train/unroll.ts';
 import { stateWeights } from './train-checkpoint.ts';
 import { chooseParameters, isNamed, plainModel } from './train-prepare.ts';
 import type { Teaching, TrainRequest } from './train-request.ts';
@@ -44,6 +45,7 @@ export async function makeGraphs(
   const forward = await plainModel(original, batch, sample);
   const adapters = request.lora ? adapt(forward, request) : [];
   const [plain, inference] = [forward.clone(), forward.clone()];
+  unrollRecurrent(forward);
   const { trained, fixed } = chooseParameters(forward, request.freeze);
   const own = request.lora ? onlyAdapters(trained, adapters) : trained;
   if (own.length === 0) {
