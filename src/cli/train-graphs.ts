@@ -45,8 +45,8 @@ export async function makeGraphs(
   const forward = await plainModel(original, batch, sample);
   const adapters = request.lora ? adapt(forward, request) : [];
   const [plain, inference] = [forward.clone(), forward.clone()];
-  unrollRecurrent(forward);
   const { trained, fixed } = chooseParameters(forward, request.freeze);
+  unrollRecurrent(forward);
   const own = request.lora ? onlyAdapters(trained, adapters) : trained;
   if (own.length === 0) {
     const reasons = [...fixed].map(([value, why]) => `"${value.name}": ${why}`);

@@ -76,6 +76,34 @@ describe('xform train', () => {
     expect(existsSync(at('stop.onnx'))).toBe(true);
   }, 60_000);
 
+  it('trains what has a memory', async () => {
+    const flags = ['--in', '8', '--hidden', '16', '--layers', '1', '--classes', '10'];
+    await xform(['init', 'lstm', ...flags, '-o', at('lstm.onnx'), '--set', 'seq=8']);
+    // The rows of a digit, one after the other.
+    const { unzipSync, zipSync } = await import('fflate');
+    const files = unzipSync(readFileSync('fixtures/digits-train.npz'));
+    const image = Buffer.from(files['image.npy'] as Uint8Array);
+    const turned = image.toString('latin1').replace('1, 8, 8)', '8, 8)   ');
+    const npz = zipSync({
+      'input.npy': Buffer.from(turned, 'latin1'),
+      'labels.npy': files['labels.npy'] as Uint8Array,
+    });
+    writeFileSync(at('rows.npz'), npz);
+    const more = ['--epochs', '6', '--lr', '0.02', '--clip', '1', '--split', 'train=0.8', '--json'];
+    const run = await xform([
+      'train',
+      at('lstm.onnx'),
+      '--data',
+      at('rows.npz'),
+      ...more,
+      '-o',
+      at('lstm2.onnx'),
+    ]);
+    expect(run.stderr).not.toMatch(/error/);
+    const { validation } = report(run).metrics as { validation: { accuracy: number } };
+    expect(validation.accuracy).toBeGreaterThan(0.7);
+  }, 60_000);
+
   it('leaves frozen weights alone', async () => {
     const flags = ['--steps', '5', '--freeze', 'layers.0*', '--json'];
     const run = await xform(['train', at('mlp.onnx'), ...data, ...flags, '-o', at('frozen.onnx')]);
