@@ -6,6 +6,7 @@ import { badFlagValue, usageProblem } from '../errors/usage.ts';
 import type { Model, Node, Value } from '../graph/index.ts';
 import { passes } from '../passes/index.ts';
 import type { Amount } from '../passes/prune/channels.ts';
+import type { Normalization } from '../passes/prune/importance.ts';
 import {
   type Block,
   blockHeld,
@@ -36,6 +37,7 @@ export interface WeightSettings {
     | 'layer';
   readonly amounts: readonly Amount[];
   readonly scope: 'global' | 'layer';
+  readonly normalization: Normalization | undefined;
   /** N:M of method nm, and what it goes by. */
   readonly pattern: string;
   readonly score: Score | undefined;
@@ -89,6 +91,7 @@ async function weights(
       amount,
       amounts: amounts.map((one) => ({ ...one, amount: stepAmount(one.amount, ask) })),
       scope,
+      normalization: settings.normalization === 'none' ? 'none' : 'mean',
       groups,
       skip,
       only,

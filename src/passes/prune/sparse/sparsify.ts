@@ -1,6 +1,6 @@
 // Single weights set to zero: tensors keep their shapes, and what is won is size after compression.
 //
-// magnitude: |w| (Han et al. 2015), over all layers or in each.
+// magnitude: |w| (Han et al. 2015), in each layer, or over all of them against the mean of each.
 // gradient:  importances that are given: |w·g| or w²·g².
 // wanda:     |w| · ‖x‖ of the input, within each output (Sun et al. 2023).
 // sparsegpt: see `sparsegpt`.
@@ -23,6 +23,8 @@ export interface SparsifyOptions {
   /** For layers by name; the first pattern that fits counts. */
   readonly amounts: readonly { readonly pattern: Pattern; readonly amount: number }[];
   readonly scope: 'global' | 'layer';
+  /** One ranking of all layers is of |w| against the mean of its layer, or of |w| itself. */
+  readonly normalization?: 'mean' | 'none' | undefined;
   /** N of M stay; `amount` is not looked at. */
   readonly groups?: { readonly n: number; readonly m: number } | undefined;
   readonly skip: readonly Pattern[];
@@ -88,9 +90,10 @@ function byGlobalMagnitude(
     options.amounts.some(({ pattern }) => pattern.matches(product.node));
   const shared = products.filter((product) => !own(product));
   const total = shared.reduce((sum, { data }) => sum + data.size, 0);
-  const bitsOf = ({ data }: Product) => {
-    const { buffer, byteOffset, length } = data.values() as Float32Array;
-    return new Uint32Array(buffer, byteOffset, length);
+  const scales = new Map(shared.map((one) => [one, scaleOf(one, options)]));
+  const bitsOf = (product: Product) => {
+    const scaled = scaledBy(product, scales.get(product) ?? 1);
+    return new Uint32Array(scaled.buffer, scaled.byteOffset, scaled.length);
   };
   const count = Math.floor(options.amount * total);
   const { limit, ties } = thresholdOf(count, (visit) => {
@@ -102,17 +105,30 @@ function byGlobalMagnitude(
     if (own(product))
       return storeLeast(model, product, Math.floor(amountOf(product, options) * size));
     if (count === 0) return storeLeast(model, product, 0);
-    const { below, at } = countUpTo(product, limit);
+    const { below, at } = countUpTo(scaledBy(product, scales.get(product) ?? 1), limit);
     const taken = Math.min(left, at);
     left -= taken;
     return storeLeast(model, product, below + taken);
   });
 }
 
+/** 1 / mean |w|: layers whose inputs are large have small weights that matter. */
+function scaleOf({ data }: Product, { normalization }: SparsifyOptions): number {
+  if (normalization === 'none') return 1;
+  let sum = 0;
+  for (const value of data.values() as Float32Array) sum += Math.abs(value);
+  return sum > 0 ? data.size / sum : 1;
+}
+
+function scaledBy({ data }: Product, scale: number): Float32Array {
+  const values = data.values() as Float32Array;
+  return scale === 1 ? values : values.map((value) => value * scale);
+}
+
 /** Elements of less magnitude, and of this one. */
-function countUpTo({ data }: Product, limit: number): { below: number; at: number } {
+function countUpTo(values: Float32Array, limit: number): { below: number; at: number } {
   let [below, at] = [0, 0];
-  for (const value of data.values() as Float32Array) {
+  for (const value of values) {
     const size = Math.abs(value);
     if (size < limit) below += 1;
     else if (size === limit) at += 1;

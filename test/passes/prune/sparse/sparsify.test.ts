@@ -85,7 +85,7 @@ describe('sparsify by magnitude', () => {
 
   it('takes the least of all, and amounts of their own apart', async () => {
     const m = model(TWO);
-    await sparsify(m, { ...plain, scope: 'global' }, { run });
+    await sparsify(m, { ...plain, scope: 'global', normalization: 'none' }, { run });
     expect(await weightOf(m, 'b')).toEqual([0, 0, 0, 0, 0, 0]);
     expect(await weightOf(m, 'a')).toEqual([0, -8, 0, 7, 0, -6, 4, 5, 9, -10, 11, 12]);
     const own = model(TWO);
@@ -93,6 +93,16 @@ describe('sparsify by magnitude', () => {
     await sparsify(own, { ...plain, scope: 'global', amounts }, { run });
     expect((await weightOf(own, 'a')).filter((value) => value === 0)).toHaveLength(3);
     expect((await weightOf(own, 'b')).filter((value) => value === 0)).toHaveLength(3);
+  });
+
+  it('holds weights against the mean of their layer in one ranking', async () => {
+    const m = model(TWO);
+    await sparsify(m, { ...plain, scope: 'global' }, { run });
+    // Means are 6.5 and 0.35: b is no longer all less than a.
+    expect((await weightOf(m, 'b')).map((value) => value !== 0)).toEqual([
+      ...[false, false, false, true, true, true],
+    ]);
+    expect((await weightOf(m, 'a')).filter((value) => value === 0)).toHaveLength(6);
   });
 
   it('leaves out what is skipped, with the reason', async () => {
