@@ -91,7 +91,7 @@ async function weights(
       amount,
       amounts: amounts.map((one) => ({ ...one, amount: stepAmount(one.amount, ask) })),
       scope,
-      normalization: settings.normalization === 'none' ? 'none' : 'mean',
+      normalization: settings.normalization === 'none' ? 'none' : 'lamp',
       groups,
       skip,
       only,

@@ -1,6 +1,6 @@
 // Single weights set to zero: tensors keep their shapes, and what is won is size after compression.
 //
-// magnitude: |w| (Han et al. 2015), in each layer, or over all of them against the mean of each.
+// magnitude: |w| (Han et al. 2015), in each layer, or over all of them (LAMP).
 // gradient:  importances that are given: |w·g| or w²·g².
 // wanda:     |w| · ‖x‖ of the input, within each output (Sun et al. 2023).
 // sparsegpt: see `sparsegpt`.
@@ -17,14 +17,17 @@ import { hessianOf, sparseGpt } from './sparsegpt.ts';
 
 export type Score = 'magnitude' | 'gradient' | 'wanda' | 'sparsegpt';
 
+/** `lamp`: w² / Σ v² over all v of the layer that are not less (Lee et al. 2021); or |w| itself. */
+export type Normalization = 'lamp' | 'none';
+
 export interface SparsifyOptions {
   readonly score: Score;
   readonly amount: number;
   /** For layers by name; the first pattern that fits counts. */
   readonly amounts: readonly { readonly pattern: Pattern; readonly amount: number }[];
   readonly scope: 'global' | 'layer';
-  /** One ranking of all layers is of |w| against the mean of its layer, or of |w| itself. */
-  readonly normalization?: 'mean' | 'none' | undefined;
+  /** What one ranking of all layers is of: see `ranking`. */
+  readonly normalization?: Normalization | undefined;
   /** N of M stay; `amount` is not looked at. */
   readonly groups?: { readonly n: number; readonly m: number } | undefined;
   readonly skip: readonly Pattern[];
@@ -90,10 +93,9 @@ function byGlobalMagnitude(
     options.amounts.some(({ pattern }) => pattern.matches(product.node));
   const shared = products.filter((product) => !own(product));
   const total = shared.reduce((sum, { data }) => sum + data.size, 0);
-  const scales = new Map(shared.map((one) => [one, scaleOf(one, options)]));
   const bitsOf = (product: Product) => {
-    const scaled = scaledBy(product, scales.get(product) ?? 1);
-    return new Uint32Array(scaled.buffer, scaled.byteOffset, scaled.length);
+    const { buffer, byteOffset, length } = ranking(product, options);
+    return new Uint32Array(buffer, byteOffset, length);
   };
   const count = Math.floor(options.amount * total);
   const { limit, ties } = thresholdOf(count, (visit) => {
@@ -105,24 +107,28 @@ function byGlobalMagnitude(
     if (own(product))
       return storeLeast(model, product, Math.floor(amountOf(product, options) * size));
     if (count === 0) return storeLeast(model, product, 0);
-    const { below, at } = countUpTo(scaledBy(product, scales.get(product) ?? 1), limit);
+    const { below, at } = countUpTo(ranking(product, options), limit);
     const taken = Math.min(left, at);
     left -= taken;
     return storeLeast(model, product, below + taken);
   });
 }
 
-/** 1 / mean |w|: layers whose inputs are large have small weights that matter. */
-function scaleOf({ data }: Product, { normalization }: SparsifyOptions): number {
-  if (normalization === 'none') return 1;
-  let sum = 0;
-  for (const value of data.values() as Float32Array) sum += Math.abs(value);
-  return sum > 0 ? data.size / sum : 1;
-}
-
-function scaledBy({ data }: Product, scale: number): Float32Array {
+/**
+ * What the elements of a layer are ranked by among all layers, in any order. By `lamp`, layers whose
+ * inputs are large have small weights that matter all the same.
+ */
+function ranking({ data }: Product, { normalization }: SparsifyOptions): Float32Array {
   const values = data.values() as Float32Array;
-  return scale === 1 ? values : values.map((value) => value * scale);
+  if (normalization === 'none') return values;
+  const sorted = values.map(Math.abs).sort();
+  let left = 0;
+  for (let i = sorted.length - 1; i >= 0; i--) {
+    const square = (sorted[i] as number) ** 2;
+    left += square;
+    sorted[i] = left > 0 ? square / left : 0;
+  }
+  return sorted;
 }
 
 /** Elements of less magnitude, and of this one. */
