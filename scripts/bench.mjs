@@ -13,7 +13,12 @@ for (const name of [
   'quantize',
   'quantize-models',
   'transformersjs',
+  'quantize-scales',
   'prune-coverage',
+  'prune-speed',
+  'prune-accuracy',
+  'train',
+  'train-speed',
 ]) {
   const file = join(root, 'bench', `${name}.mjs`);
   if (!existsSync(file)) continue;
