@@ -10,6 +10,9 @@ export function badAmount(what: string, amount: number): XformError {
   );
 }
 
+/** Methods that ask for float32 weights. */
+const SINGLE_WEIGHTS = new Set(['magnitude', 'nm', 'gradient', 'wanda', 'sparsegpt']);
+
 /** Not one group is left after what the user excludes and what the graph holds. */
 export function nothingToPrune(
   model: string,
@@ -21,7 +24,9 @@ export function nothingToPrune(
     kind: 'model',
     code: 'nothing-to-prune',
     message: `nothing of "${model}" can be pruned by ${method}${list}`,
-    hint: 'Try --method magnitude, which sets single weights to zero in any model.',
+    hint: SINGLE_WEIGHTS.has(method)
+      ? 'Prune the model while its weights are float32, before it is quantised or made half precision.'
+      : 'Try --method magnitude, which sets single weights to zero in any model.',
   });
 }
 
