@@ -114,6 +114,16 @@ describe('xform prune', () => {
     expect(metrics.accuracy_before - metrics.accuracy).toBeLessThanOrEqual(0.02 + 1e-9);
   }, 90_000);
 
+  it('takes less of what matters more', async () => {
+    const { metrics, steps } = report(await prune(CNN, '--amount', '0.3', '--sensitivity', ...DATA));
+    expect(metrics.sensitivity?.length).toBeGreaterThan(1);
+    const shares = steps
+      .filter(({ group, before }) => group && before > 0)
+      .map(({ before, after }) => 1 - after / before);
+    expect(Math.max(...shares) - Math.min(...shares)).toBeGreaterThan(0.1);
+    expect(metrics.accuracy).toBeGreaterThan(0.95);
+  }, 60_000);
+
   it('is the same file each time', async () => {
     const flags = ['--amount', '0.5', '--criterion', 'random', '--seed', '3', '--no-check'];
     const one = await xform(['prune', CNN, '-o', '-', '--quiet', ...flags, '--no-bench']);
