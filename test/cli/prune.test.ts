@@ -115,7 +115,9 @@ describe('xform prune', () => {
   }, 90_000);
 
   it('takes less of what matters more', async () => {
-    const { metrics, steps } = report(await prune(CNN, '--amount', '0.3', '--sensitivity', ...DATA));
+    const { metrics, steps } = report(
+      await prune(CNN, '--amount', '0.3', '--sensitivity', ...DATA),
+    );
     expect(metrics.sensitivity?.length).toBeGreaterThan(1);
     const shares = steps
       .filter(({ group, before }) => group && before > 0)
