@@ -74,7 +74,7 @@ class ArrayDataset implements Dataset {
     const step = Math.max(1, fixed ?? size);
     for (let at = 0; at < this.#order.length; at += step) {
       const rows = this.#order.slice(at, at + step);
-      yield this.#batch(rows, fixed ? fill(rows, fixed) : rows);
+      yield await this.#batch(rows, fixed ? fill(rows, fixed) : rows);
     }
   }
 
@@ -84,21 +84,23 @@ class ArrayDataset implements Dataset {
   }
 
   /** Targets of `rows`, inputs of `filled`. */
-  #batch(rows: readonly number[], filled: readonly number[]): Batch {
+  async #batch(rows: readonly number[], filled: readonly number[]): Promise<Batch> {
     const feeds = new Map<string, Tensor>();
-    for (const f of this.#fits) feeds.set(f.input.name, feed(f, filled));
-    const targets = new Map(this.#targets.map((t) => [t.name, t.rows(rows)]));
+    for (const f of this.#fits) feeds.set(f.input.name, await feed(f, filled));
+    const targets = new Map<string, Tensor>();
+    for (const target of this.#targets) targets.set(target.name, await target.rows(rows));
     return { feeds, targets, count: rows.length };
   }
 }
 
-function feed({ source, conversion, count, group }: Fit, rows: readonly number[]): Tensor {
+async function feed(fit: Fit, rows: readonly number[]): Promise<Tensor> {
+  const { source, conversion, count, group } = fit;
   if (count === undefined) {
     const all = Array.from({ length: source.shape[0] ?? 1 }, (_, i) => i);
-    const whole = conversion.apply(source.rows(all));
+    const whole = conversion.apply(await source.rows(all));
     return source.shape.length === 0 ? whole.reshape([]) : whole;
   }
-  const tensor = conversion.apply(source.rows(rows));
+  const tensor = conversion.apply(await source.rows(rows));
   return group === 0 ? tensor.reshape(tensor.shape.slice(1)) : tensor;
 }
 
@@ -177,7 +179,7 @@ function fitInput(source: ArraySource, input: InputSpec, options: DataOptions): 
 function asOneSample(source: ArraySource): ArraySource {
   const { name, where, dtype, shape } = source;
   const all = Array.from({ length: shape[0] ?? 1 }, (_, i) => i);
-  const rows = () => source.rows(all).reshape([1, ...shape]);
+  const rows = async () => (await source.rows(all)).reshape([1, ...shape]);
   return { name, where, dtype, shape: [1, ...shape], rows };
 }
 

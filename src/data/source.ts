@@ -13,7 +13,7 @@ export interface ArraySource {
   readonly dtype: DType;
   readonly shape: readonly number[];
   /** The rows with these numbers, [rows.length, …]; of a scalar: itself. */
-  rows(rows: readonly number[]): Tensor;
+  rows(rows: readonly number[]): Tensor | Promise<Tensor>;
 }
 
 export interface ArrayLayout {
