@@ -8,13 +8,14 @@ import { gpt } from './gpt.ts';
 import { lstm } from './lstm.ts';
 import { mlp } from './mlp.ts';
 import { mobilenetv2 } from './mobilenetv2.ts';
-import { resnet18, resnet50 } from './resnet.ts';
+import { resnet18, resnet20, resnet50 } from './resnet.ts';
 import { vit } from './vit.ts';
 
 export const architectures: readonly Architecture[] = [
   mlp,
   cnn,
   resnet18,
+  resnet20,
   resnet50,
   mobilenetv2,
   vit,

@@ -28,6 +28,7 @@ describe('published figures', () => {
   it.each([
     ['resnet18', {}, 11_689_512],
     ['resnet50', {}, 25_557_032],
+    ['resnet20', {}, 272_474],
     ['mobilenetv2', {}, 3_504_872],
     ['vit', {}, 86_567_656],
     ['vit', { patch: 32 }, 88_224_232],
@@ -81,6 +82,7 @@ const CASES: readonly Case[] = [
   { name: 'cnn', choices: { in: [3, 33, 50], layers: 3 }, runs: IMAGES, deviation: [0.1, 3] },
   { name: 'resnet18', choices: {}, runs: IMAGES, deviation: [0.1, 10] },
   { name: 'resnet50', choices: {}, runs: IMAGES, deviation: [0.1, 100] },
+  { name: 'resnet20', choices: {}, runs: IMAGES, deviation: [0.1, 10] },
   { name: 'resnet50', choices: { in: [1, 65, 40], width: 16 }, runs: IMAGES, deviation: [0.1, 10] },
   { name: 'mobilenetv2', choices: {}, runs: IMAGES, deviation: [0.001, 1] },
   { name: 'mobilenetv2', choices: { width: 0.35 }, runs: IMAGES, deviation: [0.001, 1] },
