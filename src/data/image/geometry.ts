@@ -54,7 +54,7 @@ export function place(image: Size, geometry: Geometry): Placement {
   const output = crop ?? boxed ?? scaled;
   const centred = crop !== undefined || fit === 'letterbox-centre';
   const corner = (outer: number, inner: number) =>
-    centred ? -roundHalfEven((inner - outer) / 2) : 0;
+    centred ? roundHalfEven((outer - inner) / 2) : 0;
   return {
     scaled,
     left: corner(output.width, scaled.width),
