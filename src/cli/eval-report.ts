@@ -1,6 +1,6 @@
 // What `eval` says: one table that is the trade-off, the differences, the details of the task.
 
-import type { Comparison } from '../metrics/bootstrap.ts';
+import type { Comparison, Difference, Interval } from '../metrics/bootstrap.ts';
 import { modelCost } from '../ops/cost.ts';
 import {
   type Block,
@@ -14,16 +14,13 @@ import type { BenchResult } from '../runtime/bench.ts';
 import type { Judged } from './eval-run.ts';
 import { modelBytes } from './models.ts';
 
-export type Intervals = Readonly<Record<string, readonly [low: number, high: number]>>;
-export type Comparisons = Readonly<Record<string, Comparison>>;
-
 /** One row of the table. */
 export interface EvalRow {
   readonly judged: Judged;
   readonly values: Readonly<Record<string, number>>;
-  readonly intervals: Intervals;
+  readonly intervals: Readonly<Record<string, Interval>>;
   /** Against the baseline; undefined for itself. */
-  readonly comparisons: Comparisons | undefined;
+  readonly comparison: Comparison | undefined;
   readonly bench: BenchResult | undefined;
   readonly macs: number | undefined;
 }
@@ -31,14 +28,15 @@ export interface EvalRow {
 /** The metrics of one model for machines. */
 export function evalMetrics(row: EvalRow): Record<string, Json> {
   const { judged, bench } = row;
-  const { details } = judged.evaluation;
+  const confusion = judged.evaluation.confusion?.();
   return {
     task: judged.task.name,
     samples: judged.evaluation.count,
     ...row.values,
-    intervals: row.intervals as Json,
-    ...(row.comparisons ? { against_baseline: row.comparisons as unknown as Json } : {}),
-    ...(details ? { details: details() as Json } : {}),
+    intervals: row.intervals as unknown as Json,
+    ...(row.comparison ? { against_baseline: row.comparison as unknown as Json } : {}),
+    ...(judged.evaluation.perClass ? { per_class: classRows(judged) } : {}),
+    ...(confusion ? { confusion: [...confusion] } : {}),
     bytes: modelBytes(judged.path),
     parameters: modelCost(judged.model).parameters,
     ...(row.macs === undefined ? {} : { flops: 2 * row.macs }),
@@ -78,7 +76,7 @@ function tradeOff(rows: readonly EvalRow[]): Table {
     if (value === undefined) return '';
     const interval = isMain ? row.intervals[name] : undefined;
     return interval
-      ? `${fixed(value)} (${fixed(interval[0])} … ${fixed(interval[1])})`
+      ? `${fixed(value)} (${fixed(interval.low)} … ${fixed(interval.high)})`
       : fixed(value);
   };
   return {
@@ -108,7 +106,7 @@ function timing({ bench }: EvalRow): Cell[] {
 function differences(rows: readonly EvalRow[]): Table[] {
   const names = shownMetrics(rows);
   const [baseline] = rows;
-  const others = rows.filter(({ comparisons }) => comparisons);
+  const others = rows.filter(({ comparison }) => comparison);
   if (!baseline || others.length === 0) return [];
   return [
     {
@@ -123,24 +121,36 @@ function differences(rows: readonly EvalRow[]): Table[] {
       ],
       rows: others.flatMap((row) =>
         names.flatMap((name) => {
-          const found = row.comparisons?.[name];
-          return found ? [differenceRow(row.judged.path, name, found)] : [];
+          const found = row.comparison?.differences[name];
+          return found ? [differenceRow(row, name, found)] : [];
         }),
       ),
     },
   ];
 }
 
-function differenceRow(path: string, name: string, found: Comparison): Cell[] {
-  const { difference, low, high, pValue } = found;
+/** Where samples are right or wrong, the probability of chance is that of McNemar's exact test. */
+function differenceRow(row: EvalRow, name: string, found: Difference): Cell[] {
+  const { difference, low, high, verdict } = found;
+  const exact = name === 'accuracy' ? row.comparison?.mcnemar?.p : undefined;
+  const p = exact ?? found.p;
   return [
-    path,
+    row.judged.path,
     name,
     signed(difference),
     `${signed(low)} … ${signed(high)}`,
-    pValue < 0.001 ? '<0.001' : pValue.toFixed(3),
-    pValue < 0.05 ? (found.better ? 'better' : 'worse') : 'may be chance',
+    p < 0.001 ? '<0.001' : p.toFixed(3),
+    verdict === 'unclear' ? 'may be chance' : verdict,
   ];
+}
+
+/** Metrics by the name of the class, where the data has names. */
+function classRows({ dataset, evaluation }: Judged): Json {
+  const rows = evaluation.perClass?.() ?? [];
+  return rows.map((row) => {
+    const name = dataset.classes?.[row.class];
+    return { class: row.class, ...(name === undefined ? {} : { name }), ...row.metrics };
+  });
 }
 
 function fixed(value: number): string {

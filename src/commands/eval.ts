@@ -12,7 +12,7 @@ import type { XformError } from '../errors/error.ts';
 import { noSuchMetric, worseThanBaseline } from '../errors/eval.ts';
 import { usageProblem } from '../errors/usage.ts';
 import { compare, intervals } from '../metrics/bootstrap.ts';
-import { isHigherBetter } from '../metrics/evaluation.ts';
+import { directionOf } from '../metrics/directions.ts';
 import type { Outcome } from '../report/report.ts';
 import { type BenchResult, bench } from '../runtime/bench.ts';
 import { resolveProvider } from '../runtime/provider.ts';
@@ -103,7 +103,7 @@ export default class Eval extends BaseCommand<typeof Eval> {
         judged: one,
         values: one.evaluation.compute(),
         intervals: resamples > 0 ? intervals(one.evaluation, { resamples, seed }) : {},
-        comparisons: against
+        comparison: against
           ? compare(first.evaluation, one.evaluation, { resamples, seed })
           : undefined,
         bench: timings[i]?.result,
@@ -146,7 +146,7 @@ export default class Eval extends BaseCommand<typeof Eval> {
     const metric = this.flags.metric ?? baseline.judged.task.main;
     const before = baseline.values[metric];
     if (before === undefined) throw noSuchMetric(metric, Object.keys(baseline.values));
-    const sign = isHigherBetter(metric) ? 1 : -1;
+    const sign = directionOf(metric) === 'lower' ? -1 : 1;
     for (const { judged, values } of others) {
       const after = values[metric] ?? Number.NaN;
       if (sign * (before - after) <= limit) continue;

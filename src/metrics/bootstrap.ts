@@ -1,127 +1,143 @@
-// How far chance goes: percentile intervals, and paired comparisons of two models on the same samples
-// (Efron and Tibshirani 1993, chapters 13 and 16; for pairs of systems Koehn 2004).
+// How sure a metric is, and a difference of two models: the bootstrap (Efron, 1979), percentile
+// intervals of 95 %, and McNemar's exact test (1947) for what is right or wrong per sample.
 
 import { Random } from '../tensor/random.ts';
-import { type Evaluation, isHigherBetter, type Metrics } from './evaluation.ts';
+import { directionOf } from './directions.ts';
+import type { Evaluation } from './evaluation.ts';
 
 export interface BootstrapOptions {
-  readonly resamples: number;
-  readonly seed: number;
+  /** How often the samples are drawn again; 1000 unless said. */
+  readonly resamples?: number;
+  readonly seed?: number;
+}
+
+/** Bounds that hold a value with 95 % confidence. */
+export interface Interval {
+  readonly low: number;
+  readonly high: number;
+}
+
+export interface Difference extends Interval {
+  /** `b` less `a`. */
+  readonly difference: number;
+  /** Two-sided: how often a difference as far from 0 comes about where there is none. */
+  readonly p: number;
+  /** `better` and `worse` only where the interval does not hold 0. */
+  readonly verdict: 'better' | 'worse' | 'unclear';
 }
 
 export interface Comparison {
-  /** Second minus first. */
-  readonly difference: number;
-  /** 95 % interval of the difference. */
-  readonly low: number;
-  readonly high: number;
-  /** Two-sided: of the difference being chance. Accuracy: McNemar's exact test; else by resampling. */
-  readonly pValue: number;
-  /** Whether the second is the better one. */
-  readonly better: boolean;
+  /** By metric that both have. */
+  readonly differences: Record<string, Difference>;
+  /** For tasks where a sample is right or wrong; not there otherwise. */
+  readonly mcnemar?: McNemar;
 }
 
-type Interval = readonly [low: number, high: number];
+export interface McNemar {
+  /** Samples that only `a`, and only `b`, did right. */
+  readonly onlyA: number;
+  readonly onlyB: number;
+  readonly p: number;
+}
 
-/** 95 % intervals of each metric. */
+/** A 95 % interval per metric of all samples; metrics that no resample defines have none. */
 export function intervals(
   evaluation: Evaluation,
-  options: BootstrapOptions,
+  options: BootstrapOptions = {},
 ): Record<string, Interval> {
-  const draws = new Map<string, number[]>();
-  for (const samples of resamples(evaluation.count, options)) {
-    for (const [name, value] of Object.entries(evaluation.compute(samples))) {
-      const list = draws.get(name) ?? [];
-      list.push(value);
-      draws.set(name, list);
+  const drawn = new Map<string, number[]>();
+  for (const samples of resamplesOf(evaluation.count, options)) {
+    for (const [name, value] of Object.entries(evaluation.compute(samples)))
+      push(drawn, name, value);
+  }
+  return Object.fromEntries([...drawn].map(([name, values]) => [name, intervalOf(values)]));
+}
+
+/** What `b` has over `a` on the same samples, in the same order. */
+export function compare(a: Evaluation, b: Evaluation, options: BootstrapOptions = {}): Comparison {
+  if (a.count !== b.count) throw new RangeError(`${a.count} samples beside ${b.count}`);
+  const drawn = new Map<string, number[]>();
+  for (const samples of resamplesOf(a.count, options)) {
+    const [before, after] = [a.compute(samples), b.compute(samples)];
+    for (const [name, value] of Object.entries(before)) {
+      const other = after[name];
+      if (other !== undefined) push(drawn, name, other - value);
     }
   }
-  return Object.fromEntries([...draws].map(([name, values]) => [name, central(values)]));
-}
-
-/** Differences of two models that saw the same samples in the same order. */
-export function compare(
-  first: Evaluation,
-  second: Evaluation,
-  options: BootstrapOptions,
-): Record<string, Comparison> {
-  if (first.count !== second.count) return {};
-  const [a, b] = [first.compute(), second.compute()];
-  const draws = new Map<string, number[]>();
-  for (const samples of resamples(first.count, options)) {
-    const found = differences(first.compute(samples), second.compute(samples));
-    for (const [name, value] of Object.entries(found)) {
-      const list = draws.get(name) ?? [];
-      list.push(value);
-      draws.set(name, list);
-    }
+  const [before, after] = [a.compute(), b.compute()];
+  const differences: Record<string, Difference> = {};
+  for (const [name, values] of drawn) {
+    const [own, other] = [before[name], after[name]];
+    if (own === undefined || other === undefined) continue;
+    differences[name] = differenceOf(name, other - own, values);
   }
-  const exact = mcNemar(first, second);
-  return Object.fromEntries(
-    Object.entries(differences(a, b)).map(([name, difference]) => {
-      const values = draws.get(name) ?? [];
-      const [low, high] = central(values);
-      const pValue = name === 'accuracy' && exact !== undefined ? exact : chance(values);
-      const better = difference !== 0 && difference > 0 === isHigherBetter(name);
-      return [name, { difference, low, high, pValue, better }];
-    }),
-  );
+  return a.correct && b.correct
+    ? { differences, mcnemar: mcnemar(a.correct, b.correct) }
+    : { differences };
 }
 
-/** Random multisets of the samples, of the same size. */
-function* resamples(count: number, { resamples: times, seed }: BootstrapOptions) {
-  const random = new Random(seed, 'bootstrap');
-  for (let i = 0; i < times; i++) {
-    const samples = new Int32Array(count);
-    for (let j = 0; j < count; j++) samples[j] = random.integer(count);
-    yield samples;
-  }
-}
-
-function differences(a: Metrics, b: Metrics): Metrics {
-  const names = Object.keys(a).filter((name) => name in b);
-  return Object.fromEntries(names.map((name) => [name, (b[name] as number) - (a[name] as number)]));
-}
-
-/** The middle 95 %, between order statistics as NumPy's percentile has it. */
-function central(values: readonly number[]): Interval {
-  const sorted = Float64Array.from(values).sort();
-  const at = (share: number) => {
-    const place = share * (sorted.length - 1);
-    const below = Math.floor(place);
-    const [a = Number.NaN, b = a] = [sorted[below], sorted[below + 1]];
-    return a + (b - a) * (place - below);
-  };
-  return [at(0.025), at(0.975)];
-}
-
-/** Twice the share of resamples on the other side of 0, never below what their number can tell. */
-function chance(values: readonly number[]): number {
-  const below = values.filter((value) => value <= 0).length;
-  const above = values.filter((value) => value >= 0).length;
-  const tail = (Math.min(below, above) + 1) / (values.length + 1);
-  return Math.min(1, 2 * tail);
-}
-
-/** The exact binomial test on the samples that only one of them has right (McNemar 1947). */
-function mcNemar(first: Evaluation, second: Evaluation): number | undefined {
-  const [a, b] = [first.hits?.(), second.hits?.()];
-  if (!a || !b) return undefined;
+/** McNemar's test, exact: the samples on which the two differ, as tosses of a fair coin. */
+export function mcnemar(a: ArrayLike<number>, b: ArrayLike<number>): McNemar {
   let [onlyA, onlyB] = [0, 0];
   for (let i = 0; i < a.length; i++) {
-    if (a[i] && !b[i]) onlyA += 1;
-    if (b[i] && !a[i]) onlyB += 1;
+    if ((a[i] as number) > (b[i] as number)) onlyA += 1;
+    if ((b[i] as number) > (a[i] as number)) onlyB += 1;
   }
-  return signTest(Math.min(onlyA, onlyB), onlyA + onlyB);
+  const [fewer, all] = [Math.min(onlyA, onlyB), onlyA + onlyB];
+  return { onlyA, onlyB, p: Math.min(1, 2 * tosses(fewer, all)) };
 }
 
-/** Two-sided probability of `few` or fewer of `count` fair coins. */
-export function signTest(few: number, count: number): number {
-  let logChoose = 0;
-  let sum = 0;
-  for (let i = 0; i <= few; i++) {
-    sum += Math.exp(logChoose - count * Math.LN2);
-    logChoose += Math.log((count - i) / (i + 1));
+/** The chance of at most `heads` heads in `all` tosses. */
+function tosses(heads: number, all: number): number {
+  // From the largest term downwards, relative to it: 2^-all itself may be too small for a number.
+  let [largest, sum, term] = [-all * Math.LN2, 1, 1];
+  for (let k = 1; k <= heads; k++) largest += Math.log((all - k + 1) / k);
+  for (let k = heads; k > 0; k--) {
+    term *= k / (all - k + 1);
+    sum += term;
   }
-  return Math.min(1, 2 * sum);
+  return Math.exp(largest) * sum;
+}
+
+function* resamplesOf(count: number, { resamples = 1000, seed = 0 }: BootstrapOptions) {
+  const random = new Random(seed, 'bootstrap');
+  const samples = new Uint32Array(count);
+  for (let i = 0; i < resamples; i++) {
+    yield samples.map(() => random.integer(count));
+  }
+}
+
+function push(lists: Map<string, number[]>, name: string, value: number): void {
+  const list = lists.get(name);
+  if (list) list.push(value);
+  else lists.set(name, [value]);
+}
+
+function differenceOf(name: string, difference: number, drawn: readonly number[]): Difference {
+  const interval = intervalOf(drawn);
+  const below = drawn.filter((value) => value <= 0).length;
+  const above = drawn.filter((value) => value >= 0).length;
+  // The data itself counts as one draw, so that no chance is ever 0 (Davison and Hinkley, 1997).
+  const p = Math.min(1, (2 * (Math.min(below, above) + 1)) / (drawn.length + 1));
+  return { difference, ...interval, p, verdict: verdictOf(name, interval) };
+}
+
+function verdictOf(name: string, { low, high }: Interval): Difference['verdict'] {
+  if (low <= 0 && high >= 0) return 'unclear';
+  const isUp = low > 0;
+  const direction = directionOf(name);
+  if (direction === undefined) return 'unclear';
+  return isUp === (direction === 'higher') ? 'better' : 'worse';
+}
+
+function intervalOf(values: readonly number[]): Interval {
+  const sorted = Float64Array.from(values).sort();
+  return { low: quantile(sorted, 0.025), high: quantile(sorted, 0.975) };
+}
+
+/** Linear between neighbours, as NumPy does. */
+function quantile(sorted: Float64Array, share: number): number {
+  const at = share * (sorted.length - 1);
+  const [below, above] = [sorted[Math.floor(at)] as number, sorted[Math.ceil(at)] as number];
+  return below + (above - below) * (at - Math.floor(at));
 }

@@ -1,240 +1,135 @@
-// Metrics of classification, from scores [N, C] and labels. Definitions are scikit-learn's; a class
-// without samples counts as scikit-learn's zero_division=0 has it. Calibration error: Guo et al. 2017.
+// Classification: one class of several, yes or no, or several labels at once, told by the shapes of
+// scores and labels. Scores may be logits, log-probabilities or probabilities: they are taken for
+// probabilities where all rows look like some (softmax or sigmoid changes nothing but loss, AUROC and
+// calibration error).
 
-import { chosen, defined, type Evaluation, type Metrics } from './evaluation.ts';
+import { labelOutOfRange, notANumber, scoredShapesDiffer } from '../errors/metrics.ts';
+import { ClassEvaluation } from './class-evaluation.ts';
+import type { Evaluation, Values } from './evaluation.ts';
+import { LabelsEvaluation } from './labels-evaluation.ts';
 
-const BINS = 15;
-
-export interface ClassifyOptions {
-  readonly classes: number;
-  /** Of the metric `topK`, beside the first. */
-  readonly topK: number;
+/** What one row of scores says about its sample, under both readings of the scores. */
+export interface ClassRow {
+  readonly label: number;
+  readonly predicted: number;
+  /** Classes that score higher than the label (or as high, at a lower index). */
+  readonly rank: number;
+  /** Read as logits: log-probability of the label, probability of the predicted class. */
+  readonly logit: { readonly label: number; readonly top: number };
+  /** The scores themselves, of the label and of the predicted class. */
+  readonly raw: { readonly label: number; readonly top: number };
 }
 
-/** Collects scores; keeps per sample the class found, the rank of the right one and probabilities. */
-export class ClassifyScores {
-  readonly #options: ClassifyOptions;
-  readonly #labels: number[] = [];
-  readonly #found: number[] = [];
-  /** Classes with a higher score than the right one. */
-  readonly #ranks: number[] = [];
-  readonly #probabilities: Float32Array[] = [];
+/** Beyond this many classes scores are not kept, and there is no AUROC: 4 bytes per sample and class. */
+const MOST_CLASSES_FOR_AUROC = 128;
 
-  constructor(options: ClassifyOptions) {
-    this.#options = options;
+/** What rows of probabilities may miss 1 by: 16-bit and 8-bit outputs round. */
+const SUM_TOLERANCE = 0.02;
+
+/** Accumulates scores and labels of a classifier. */
+export class Classify {
+  readonly #topK: readonly number[];
+  #classes = 0;
+  #rows: ClassRow[] = [];
+  /** Raw scores, batch by batch. */
+  #scores: Float32Array[] = [];
+  /** Batches of [rows, classes] zeros and ones, for tasks with several labels. */
+  #labels: Uint8Array[] = [];
+  /** Labels of a model with one output. */
+  #answers: number[] = [];
+  #isBetween0And1 = true;
+  #isSum1 = true;
+  #count = 0;
+
+  constructor(options: { readonly topK?: readonly number[] } = {}) {
+    this.#topK = options.topK ?? [5];
   }
 
-  /** Scores [labels.length, classes]: logits, or probabilities that sum to 1. */
-  add(scores: ArrayLike<number>, labels: ArrayLike<number>): void {
-    const { classes } = this.#options;
-    for (let i = 0; i < labels.length; i++) {
-      const row = Float64Array.from({ length: classes }, (_, c) => Number(scores[i * classes + c]));
-      const label = labels[i] as number;
-      const own = row[label] as number;
-      let best = 0;
-      let rank = 0;
-      for (let c = 0; c < classes; c++) {
-        if ((row[c] as number) > (row[best] as number)) best = c;
-        // Of equal scores the first class wins, as argmax and a stable sort have it.
-        if ((row[c] as number) > own || (row[c] === own && c < label)) rank += 1;
-      }
-      this.#labels.push(label);
-      this.#found.push(best);
-      this.#ranks.push(rank);
-      this.#probabilities.push(Float32Array.from(asProbabilities(row)));
+  /**
+   * @param scores row by row, [rows, classes] or [rows, classes, 1, 1]; [rows] or [rows, 1] for yes or no
+   * @param labels a class index per row; or zeros and ones [rows, classes] for several labels per row
+   */
+  add(scores: ArrayLike<number>, shape: readonly number[], labels: Values): void {
+    const rows = shape[0] ?? 1;
+    const classes = rows > 0 ? scores.length / rows : 0;
+    if (rows === 0) return;
+    const isMulti = labels.length === rows * classes && classes > 1;
+    const isKnown = this.#count === 0 || this.#classes === classes;
+    if (!isKnown || !(labels.length === rows || isMulti)) {
+      throw scoredShapesDiffer('classify', ['scores', shape], ['labels', [labels.length]]);
     }
+    this.#classes = classes;
+    for (let row = 0; row < rows; row++) {
+      this.#addRow(scores, row, isMulti ? undefined : Number(labels[row]));
+    }
+    if (isMulti || classes <= MOST_CLASSES_FOR_AUROC) this.#scores.push(Float32Array.from(scores));
+    if (isMulti) this.#labels.push(Uint8Array.from(labels, Number));
+  }
+
+  /** `label` is undefined where a row has several. */
+  #addRow(scores: ArrayLike<number>, row: number, label: number | undefined): void {
+    const classes = this.#classes;
+    const values = Array.from({ length: classes }, (_, i) => scores[row * classes + i] as number);
+    if (values.some(Number.isNaN)) throw notANumber('classify', this.#count);
+    const sum = values.reduce((total, value) => total + value, 0);
+    this.#isBetween0And1 &&= values.every((value) => value >= 0 && value <= 1);
+    this.#isSum1 &&= Math.abs(sum - 1) < SUM_TOLERANCE;
+    if (label !== undefined) {
+      const most = Math.max(2, classes);
+      const isClass = Number.isInteger(label) && label >= 0 && label < most;
+      if (!isClass) throw labelOutOfRange(label, most, this.#count);
+      if (classes === 1) this.#answers.push(label);
+      else this.#rows.push(rowOf(values, label));
+    }
+    this.#count += 1;
   }
 
   finish(): Evaluation {
-    const { classes, topK } = this.#options;
-    const [labels, found, ranks] = [this.#labels, this.#found, this.#ranks];
-    const probabilities = this.#probabilities;
-    const count = labels.length;
-    const sorted = rankings(probabilities, classes);
-    const compute = (given?: ArrayLike<number>): Metrics => {
-      const samples = chosen(given, count);
-      const confusion = confusionOf(samples, labels, found, classes);
-      let [top, loss] = [0, 0];
-      for (let i = 0; i < samples.length; i++) {
-        const sample = samples[i] as number;
-        if ((ranks[sample] as number) < topK) top += 1;
-        const p = probabilities[sample]?.[labels[sample] as number] ?? 0;
-        loss -= Math.log(Math.max(p, 1e-12));
-      }
-      return defined({
-        ...averages(confusion),
-        ...(classes > topK ? { [`top${topK}`]: top / samples.length } : {}),
-        auroc: auroc(samples, labels, sorted, classes),
-        loss: loss / samples.length,
-        calibration_error: calibrationError(samples, labels, found, probabilities),
-      });
-    };
-    return {
-      count,
-      compute,
-      hits: () => Uint8Array.from(labels, (label, i) => (label === found[i] ? 1 : 0)),
-      details: () => {
-        const confusion = confusionOf(chosen(undefined, count), labels, found, classes);
-        return { per_class: perClass(confusion), confusion };
-      },
-    };
-  }
-}
-
-/** Softmax of logits; probabilities stay. One score stands for the second of two classes. */
-function asProbabilities(row: Float64Array): Float64Array {
-  const sum = row.reduce((a, b) => a + b, 0);
-  if (row.every((value) => value >= 0 && value <= 1) && Math.abs(sum - 1) < 1e-3) return row;
-  const top = row.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
-  const powers = row.map((value) => Math.exp(value - top));
-  const total = powers.reduce((a, b) => a + b, 0);
-  return powers.map((value) => value / total);
-}
-
-/** Rows are labels, columns what was found. */
-function confusionOf(
-  samples: ArrayLike<number>,
-  labels: readonly number[],
-  found: readonly number[],
-  classes: number,
-): number[][] {
-  const table = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
-  for (let i = 0; i < samples.length; i++) {
-    const row = table[labels[samples[i] as number] as number] as number[];
-    const column = found[samples[i] as number] as number;
-    row[column] = (row[column] as number) + 1;
-  }
-  return table;
-}
-
-interface ClassMetrics {
-  readonly precision: number;
-  readonly recall: number;
-  readonly f1: number;
-  readonly support: number;
-}
-
-function perClass(confusion: readonly number[][]): ClassMetrics[] {
-  const columns = new Array<number>(confusion.length).fill(0);
-  for (const row of confusion) {
-    row.forEach((value, c) => {
-      columns[c] = (columns[c] as number) + value;
-    });
-  }
-  return confusion.map((row, c) => {
-    const hits = row[c] as number;
-    const support = row.reduce((a, b) => a + b, 0);
-    const given = columns[c] as number;
-    const share = (of: number) => (of > 0 ? hits / of : 0);
-    const f1 = support + given > 0 ? (2 * hits) / (support + given) : 0;
-    return { precision: share(given), recall: share(support), f1, support };
-  });
-}
-
-/** Micro averages of one label per sample all equal the accuracy. */
-function averages(confusion: readonly number[][]): Metrics {
-  const found = perClass(confusion);
-  const total = found.reduce((sum, { support }) => sum + support, 0);
-  const hits = confusion.reduce((sum, row, c) => sum + (row[c] as number), 0);
-  // Classes that occur neither as label nor as result are left out, as scikit-learn does.
-  const present = found.filter(
-    ({ support }, c) => support > 0 || confusion.some((row) => (row[c] as number) > 0),
-  );
-  const macro = (key: 'precision' | 'recall' | 'f1') =>
-    present.reduce((sum, one) => sum + one[key], 0) / present.length;
-  const weighted = (key: 'precision' | 'recall' | 'f1') =>
-    present.reduce((sum, one) => sum + one[key] * one.support, 0) / total;
-  return {
-    accuracy: hits / total,
-    precision_macro: macro('precision'),
-    recall_macro: macro('recall'),
-    f1_macro: macro('f1'),
-    precision_weighted: weighted('precision'),
-    recall_weighted: weighted('recall'),
-    f1_weighted: weighted('f1'),
-    f1_micro: hits / total,
-  };
-}
-
-/** Per class, samples from the lowest probability to the highest. */
-function rankings(probabilities: readonly Float32Array[], classes: number): Ranking[] {
-  const considered = classes === 2 ? [1] : Array.from({ length: classes }, (_, c) => c);
-  return considered.map((c) => {
-    const values = probabilities.map((row) => row[c] as number);
-    const order = Int32Array.from(values.keys()).sort(
-      (a, b) => (values[a] as number) - (values[b] as number),
-    );
-    return { c, values, order };
-  });
-}
-
-interface Ranking {
-  readonly c: number;
-  readonly values: readonly number[];
-  readonly order: Int32Array;
-}
-
-/** Above this the curve of each class for each resample would take minutes. */
-const AUROC_CLASSES = 128;
-
-/** One class against the rest, the mean over classes; ties count half (Mann and Whitney). */
-function auroc(
-  samples: ArrayLike<number>,
-  labels: readonly number[],
-  sorted: readonly Ranking[],
-  classes: number,
-): number | undefined {
-  if (classes > AUROC_CLASSES || classes < 2) return undefined;
-  const times = new Float64Array(labels.length);
-  for (let i = 0; i < samples.length; i++) {
-    const sample = samples[i] as number;
-    times[sample] = (times[sample] as number) + 1;
-  }
-  const areas = sorted.map(({ c, values, order }) => area(c, values, order, labels, times));
-  // Without a positive or a negative sample of a class its curve is not defined.
-  if (areas.some((value) => value === undefined)) return undefined;
-  return (areas as number[]).reduce((a, b) => a + b, 0) / areas.length;
-}
-
-function area(
-  c: number,
-  values: readonly number[],
-  order: Int32Array,
-  labels: readonly number[],
-  times: Float64Array,
-): number | undefined {
-  let [positives, negatives, sum] = [0, 0, 0];
-  for (let at = 0; at < order.length; ) {
-    const value = values[order[at] as number];
-    let [tiedPositives, tiedNegatives] = [0, 0];
-    for (; at < order.length && values[order[at] as number] === value; at++) {
-      const sample = order[at] as number;
-      if (labels[sample] === c) tiedPositives += times[sample] as number;
-      else tiedNegatives += times[sample] as number;
+    const scores = concatenate(this.#scores);
+    if (this.#labels.length > 0) {
+      const labels = concatenate(this.#labels, Uint8Array);
+      return new LabelsEvaluation(scores, labels, this.#classes, this.#isBetween0And1);
     }
-    sum += tiedPositives * (negatives + tiedNegatives / 2);
-    positives += tiedPositives;
-    negatives += tiedNegatives;
+    const options = { topK: this.#topK, classes: Math.max(2, this.#classes) };
+    if (this.#classes !== 1) {
+      const areProbabilities = this.#isBetween0And1 && this.#isSum1;
+      return new ClassEvaluation(this.#rows, scores, { ...options, areProbabilities });
+    }
+    // Yes or no is a choice of two: of [1 - p, p], or of the logits [0, x].
+    const areProbabilities = this.#isBetween0And1;
+    const pairs = Float64Array.from({ length: 2 * scores.length }, (_, i) => {
+      const score = scores[i >> 1] as number;
+      if (i % 2 === 1) return score;
+      return areProbabilities ? 1 - score : 0;
+    });
+    const rows = this.#answers.map((label, i) => rowOf(pairs.subarray(2 * i, 2 * i + 2), label));
+    return new ClassEvaluation(rows, pairs, { ...options, areProbabilities });
   }
-  return positives > 0 && negatives > 0 ? sum / (positives * negatives) : undefined;
 }
 
-/** Mean distance of confidence and accuracy over 15 equal bins of confidence. */
-function calibrationError(
-  samples: ArrayLike<number>,
-  labels: readonly number[],
-  found: readonly number[],
-  probabilities: readonly Float32Array[],
-): number {
-  const bins = Array.from({ length: BINS }, () => ({ confidence: 0, hits: 0 }));
-  for (let i = 0; i < samples.length; i++) {
-    const sample = samples[i] as number;
-    const confidence = probabilities[sample]?.[found[sample] as number] ?? 0;
-    const bin = bins[Math.min(BINS - 1, Math.max(0, Math.ceil(confidence * BINS) - 1))];
-    if (!bin) continue;
-    bin.confidence += confidence;
-    if (labels[sample] === found[sample]) bin.hits += 1;
+function rowOf(values: ArrayLike<number>, label: number): ClassRow {
+  let [predicted, rank, total] = [0, 0, 0];
+  const own = values[label] as number;
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] as number;
+    if (value > (values[predicted] as number)) predicted = i;
+    if (value > own || (value === own && i < label)) rank += 1;
   }
-  const off = bins.reduce((sum, { confidence, hits }) => sum + Math.abs(confidence - hits), 0);
-  return off / samples.length;
+  const top = values[predicted] as number;
+  for (let i = 0; i < values.length; i++) total += Math.exp((values[i] as number) - top);
+  const logit = { label: own - top - Math.log(total), top: 1 / total };
+  return { label, predicted, rank, logit, raw: { label: own, top } };
+}
+
+function concatenate<T extends Float32Array | Uint8Array = Float32Array>(
+  parts: readonly T[],
+  array: { new (length: number): T } = Float32Array as never,
+): T {
+  const all = new array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }

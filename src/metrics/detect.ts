@@ -1,7 +1,7 @@
 // Average precision and recall of boxes as COCO's evaluation has them (pycocotools, cocoeval.py), and
 // precision, recall and F1 at one score. Boxes are [x, y, width, height] in pixels of the image.
 
-import { chosen, defined, type Evaluation, type Metrics } from './evaluation.ts';
+import { defined, type Evaluation, type Metrics, meanOf, samplesOf } from './evaluation.ts';
 
 export interface Truth {
   readonly label: number;
@@ -71,25 +71,22 @@ export class DetectScores {
     return {
       count,
       compute: (given) => {
-        const samples = chosen(given, count);
+        const samples = samplesOf(given, count);
         const all = this.#curves(samples, 'all', MOST);
         const main = { ...precisions(all, ''), ...this.#atThreshold(samples) };
         return defined(given ? main : { ...main, ...this.#more(samples, all) });
       },
-      details: () => ({
-        ap_per_class: Object.fromEntries(
-          this.#curves(chosen(undefined, count), 'all', MOST).map(({ label, ap }) => [
-            label,
-            mean(ap),
-          ]),
-        ),
-      }),
+      perClass: () =>
+        this.#curves(samplesOf(undefined, count), 'all', MOST).map(({ label, ap }) => ({
+          class: label,
+          metrics: { ap: mean(ap) },
+        })),
     };
   }
 
   /** By size, and recall by the number of boxes an image may have. */
   #more(samples: ArrayLike<number>, all: readonly Curve[]): Metrics {
-    const found: Record<string, number | undefined> = {};
+    const found: Metrics = {};
     for (const size of ['small', 'medium', 'large'] as const) {
       const curves = this.#curves(samples, size, MOST);
       found[`ap_${size}`] = meanOf(curves.map(({ ap }) => mean(ap)));
@@ -258,8 +255,4 @@ function precisions(curves: readonly Curve[], suffix: string): Metrics {
 
 function mean(values: readonly number[]): number {
   return values.reduce((a, b) => a + b, 0) / values.length;
-}
-
-function meanOf(values: readonly number[]): number | undefined {
-  return values.length > 0 ? mean(values) : undefined;
 }

@@ -1,6 +1,6 @@
 // Metrics of language models, from what they gave to each next token.
 
-import { chosen, defined, type Evaluation } from './evaluation.ts';
+import { defined, type Evaluation, samplesOf } from './evaluation.ts';
 
 /** What one sample adds up to. */
 export interface TokenSums {
@@ -25,7 +25,7 @@ export class LanguageScores {
     return {
       count: all.length,
       compute: (given) => {
-        const samples = chosen(given, all.length);
+        const samples = samplesOf(given, all.length);
         let [loss, tokens, hits, bytes] = [0, 0, 0, 0];
         for (let i = 0; i < samples.length; i++) {
           const one = all[samples[i] as number] as TokenSums;

@@ -1,7 +1,7 @@
 // Metrics of labelled pixels. IoU and Dice of a class over all pixels of the samples, the mean over the
 // classes that occur (Cordts et al. 2016, as in PASCAL VOC); pixels labelled 255 are left out.
 
-import { chosen, defined, type Evaluation } from './evaluation.ts';
+import { defined, type Evaluation, samplesOf } from './evaluation.ts';
 
 const IGNORED = 255;
 
@@ -46,7 +46,7 @@ export class SegmentScores {
     return {
       count: total,
       compute: (given) => {
-        const all = perClass(chosen(given, total));
+        const all = perClass(samplesOf(given, total));
         const there = all.filter(({ own, real }) => own + real > 0);
         const mean = (values: readonly number[]) =>
           values.reduce((a, b) => a + b, 0) / values.length;
@@ -57,11 +57,11 @@ export class SegmentScores {
           pixel_accuracy: all.reduce((sum, { both }) => sum + both, 0) / pixels,
         });
       },
-      details: () => ({
-        iou_per_class: perClass(chosen(undefined, total)).map(({ both, own, real }) =>
-          own + real > 0 ? both / (own + real - both) : null,
-        ),
-      }),
+      perClass: () =>
+        perClass(samplesOf(undefined, total)).map(({ both, own, real }, index) => ({
+          class: index,
+          metrics: defined({ iou: both / (own + real - both) }),
+        })),
     };
   }
 }

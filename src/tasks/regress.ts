@@ -1,7 +1,6 @@
 // Regression and forecasts: numbers against numbers of the same shape.
 
-import { targetsDoNotFit } from '../errors/eval.ts';
-import { RegressScores } from '../metrics/regress.ts';
+import { naiveError, Regress } from '../metrics/regress.ts';
 import { isFloatOutput, pickOutput, pickTarget, rowsOf } from './ports.ts';
 import type { Task } from './task.ts';
 
@@ -14,52 +13,48 @@ function numbers(name: string, shown: readonly string[]): Task {
     main: 'mae',
     shown,
     collector({ options }) {
-      let scores: RegressScores | undefined;
-      const naive = new NaiveForecast(options.season);
+      const batches: Parameters<Regress['add']>[] = [];
       return {
         async add(batch, run) {
           const output = pickOutput(await run(batch.feeds), options.output, isFloatOutput);
           const target = pickTarget(batch, name);
-          const found = rowsOf(output, batch.count);
-          const actual = rowsOf(target, batch.count);
-          if (found.length !== actual.length) {
-            const words = [target, output].map(
-              ({ dtype, shape }) => `${dtype} [${shape.join(', ')}]`,
-            );
-            throw targetsDoNotFit(name, words[0] as string, words[1] as string);
-          }
-          scores ??= new RegressScores(actual.length / batch.count);
-          scores.add(found, actual);
-          naive.add(actual, actual.length / batch.count);
+          const shape = [batch.count, ...output.shape.slice(1)];
+          batches.push([rowsOf(output, batch.count), shape, rowsOf(target, batch.count)]);
         },
         finish() {
-          const error = name === 'forecast' ? naive.error() : undefined;
-          return (scores ?? new RegressScores(1)).finish({ naiveError: error });
+          const season = name === 'forecast' ? options.season : undefined;
+          const naiveErrors = season === undefined ? undefined : naiveErrorsOf(batches, season);
+          const scores = new Regress(naiveErrors ? { naiveErrors } : {});
+          for (const batch of batches) scores.add(...batch);
+          return scores.finish();
         },
       };
     },
   };
 }
 
-/** "As one season before", over the targets of the samples: what MASE is measured in. */
-class NaiveForecast {
-  readonly #season: number;
-  #sum = 0;
-  #count = 0;
-
-  constructor(season: number) {
-    this.#season = season;
-  }
-
-  add(values: Float64Array, width: number): void {
-    for (let i = 0; i < values.length; i++) {
-      if (i % width < this.#season) continue;
-      this.#sum += Math.abs((values[i] as number) - (values[i - this.#season] as number));
-      this.#count += 1;
+/**
+ * What "as one season before" errs by per variable of samples [steps, variables] (or [steps]): the
+ * targets stand in for the past, which the data does not have.
+ */
+function naiveErrorsOf(
+  batches: readonly Parameters<Regress['add']>[],
+  season: number,
+): number[] | undefined {
+  const [, , steps = 0, variables = 1] = [0, ...(batches[0]?.[1] ?? [])];
+  if (steps <= season) return undefined;
+  return Array.from({ length: variables }, (_, variable) => {
+    let [sum, count] = [0, 0];
+    for (const [, [rows = 0], targets] of batches) {
+      for (let row = 0; row < rows; row++) {
+        const at = row * steps * variables + variable;
+        const series = Array.from({ length: steps }, (_unused, t) =>
+          Number(targets[at + t * variables]),
+        );
+        sum += naiveError(series, season);
+        count += 1;
+      }
     }
-  }
-
-  error(): number | undefined {
-    return this.#count > 0 ? this.#sum / this.#count : undefined;
-  }
+    return sum / count;
+  });
 }
