@@ -3,7 +3,6 @@
 // layers are stored [inputs, outputs].
 
 import type { Value } from '../graph/index.ts';
-import { dtypeCode } from '../tensor/dtype.ts';
 import { architecture, checkHeads, oneOf, single } from './architecture.ts';
 import {
   attention,
@@ -11,6 +10,7 @@ import {
   embedding,
   layerNorm,
   linear,
+  maskPenalty,
   positions,
   TRANSFORMER,
   tiedLogits,
@@ -18,12 +18,8 @@ import {
 import { zeros } from './initialize.ts';
 import { Net } from './net.ts';
 
-/** TensorProto.FLOAT. */
-const FLOAT = dtypeCode('float32');
 const EPSILON = 1e-12;
 const SEGMENTS = 2;
-/** What the original adds to scores of padding: enough for softmax, and within float16. */
-const MASKED = -10000;
 
 interface Sizes {
   readonly hidden: number;
@@ -96,14 +92,6 @@ function embed(net: Net, ids: Value, segments: Value, { hidden, vocab, seq }: Si
   const types = embedding(net, segments, `${scope}.token_type_embeddings`, segmentTable);
   const sum = net.op(scope, 'Add', [net.op(scope, 'Add', [words, types]), places]);
   return { x: layerNorm(net, sum, `${scope}.LayerNorm`, hidden, EPSILON), wordTable };
-}
-
-/** 0 for tokens and a large negative number for padding, [batch, 1, 1, seq]. */
-function maskPenalty(net: Net, mask: Value): Value {
-  const wide = net.op('mask', 'Unsqueeze', [mask, net.ints(1, 2)]);
-  const real = net.op('mask', 'Cast', [wide], { to: FLOAT });
-  const padding = net.op('mask', 'Sub', [net.scalar(1), real]);
-  return net.op('mask', 'Mul', [padding, net.scalar(MASKED)]);
 }
 
 function block(net: Net, x: Value, name: string, sizes: Sizes, penalty: Value): Value {

@@ -2,8 +2,12 @@
 // Attention stands in standard operators (MatMul, Softmax), so that it can be trained and pruned.
 
 import type { Value } from '../graph/index.ts';
+import { dtypeCode } from '../tensor/dtype.ts';
 import { type Initializer, kaimingNormal, ones, truncatedNormal, zeros } from './initialize.ts';
 import type { Net } from './net.ts';
+
+/** TensorProto.FLOAT. */
+const FLOAT = dtypeCode('float32');
 
 export interface Sizes {
   readonly inputs: number;
@@ -118,6 +122,32 @@ export function attention(
   const context = net.op(name, 'MatMul', [weights, value]);
   const together = net.op(name, 'Transpose', [context], { perm: [0, 2, 1, 3] });
   return net.op(name, 'Reshape', [together, net.ints(0, 0, hidden)]);
+}
+
+/** Whether row i may see column j: j <= i. Boolean [seq, seq]. */
+export function causalMask(net: Net, steps: Value): Value {
+  const columns = net.op('mask', 'Unsqueeze', [steps, net.ints(0)]);
+  const rows = net.op('mask', 'Unsqueeze', [steps, net.ints(1)]);
+  return net.op('mask', 'LessOrEqual', [columns, rows]);
+}
+
+/** Scores of later tokens; finite, so that weights hold no infinity. */
+const LATER = -3.4028234663852886e38;
+
+/** Scores [batch, heads, seq, seq] where the mask allows them. */
+export function onlyVisible(net: Net, name: string, visible: Value): (scores: Value) => Value {
+  return (scores) => net.op(name, 'Where', [visible, scores, net.scalar(LATER)]);
+}
+
+/** What the original BERT adds to scores of padding: enough for softmax, and within float16. */
+const PADDING = -10000;
+
+/** 0 for tokens and a large negative number for padding, [batch, 1, 1, seq]. */
+export function maskPenalty(net: Net, mask: Value): Value {
+  const wide = net.op('mask', 'Unsqueeze', [mask, net.ints(1, 2)]);
+  const real = net.op('mask', 'Cast', [wide], { to: FLOAT });
+  const padding = net.op('mask', 'Sub', [net.scalar(1), real]);
+  return net.op('mask', 'Mul', [padding, net.scalar(PADDING)]);
 }
 
 /** The rows of a table [rows, size] that the ids name. */

@@ -4,13 +4,20 @@
 
 import type { Value } from '../graph/index.ts';
 import { architecture, checkHeads, single } from './architecture.ts';
-import { attention, embedding, layerNorm, linear, positions, tiedLogits } from './blocks.ts';
+import {
+  attention,
+  causalMask,
+  embedding,
+  layerNorm,
+  linear,
+  onlyVisible,
+  positions,
+  tiedLogits,
+} from './blocks.ts';
 import { normal } from './initialize.ts';
 import { Net } from './net.ts';
 
 const EPSILON = 1e-5;
-/** Scores of later tokens; finite, so that weights hold no infinity. */
-const MASKED = -3.4028234663852886e38;
 const START = { weight: normal(0.02) };
 /** As in the original code. */
 const POSITION_START = normal(0.01);
@@ -49,13 +56,6 @@ export const gpt = architecture({
   },
 });
 
-/** Whether row i may see column j: j <= i. Boolean [seq, seq]. */
-function causalMask(net: Net, steps: Value): Value {
-  const columns = net.op('mask', 'Unsqueeze', [steps, net.ints(0)]);
-  const rows = net.op('mask', 'Unsqueeze', [steps, net.ints(1)]);
-  return net.op('mask', 'LessOrEqual', [columns, rows]);
-}
-
 function block(net: Net, x: Value, name: string, sizes: Sizes, visible: Value): Value {
   const { hidden, mlpDim, layers } = sizes;
   // Each of the 2 N layers that add to the residual stream gets its share of the variance.
@@ -73,8 +73,7 @@ function block(net: Net, x: Value, name: string, sizes: Sizes, visible: Value): 
     axis: -1,
     num_outputs: 3,
   }) as [Value, Value, Value];
-  const masked = (scores: Value) =>
-    net.op(`${name}.attn`, 'Where', [visible, scores, net.scalar(MASKED)]);
+  const masked = onlyVisible(net, `${name}.attn`, visible);
   const context = attention(net, `${name}.attn`, { q, k, v }, sizes, masked);
   const attended = linear(net, context, `${name}.attn.c_proj`, square, residual);
   const middle = net.op(name, 'Add', [x, attended]);

@@ -41,23 +41,50 @@ function convBn(net: Net, x: Value, name: string, norm: string, sizes: ConvSizes
   return batchNorm(net, conv(net, x, name, sizes), norm, sizes.outputs);
 }
 
-function resnet(depth: number, block: Block, counts: readonly number[]): Architecture {
+/** What stands before the blocks, and for which images that is. */
+interface Stem {
+  readonly images: string;
+  readonly defaults: { in: [number, number, number]; classes: number; width: number };
+  build(net: Net, x: Value, inputs: number, outputs: number): Value;
+}
+
+/** 7x7 and pooling, which quarter the sides. */
+const LARGE: Stem = {
+  images: 'images',
+  defaults: { in: [3, 224, 224], classes: 1000, width: 64 },
+  build(net, x, inputs, outputs) {
+    const stem = { inputs, outputs, kernel: 7, stride: 2 };
+    const y = net.op('', 'Relu', [convBn(net, x, 'conv1', 'bn1', stem)]);
+    const window = { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] };
+    return net.op('maxpool', 'MaxPool', [y], window);
+  },
+};
+
+/** 3x3, as for CIFAR-10 (section 4.2 of the paper). */
+const SMALL: Stem = {
+  images: 'small images',
+  defaults: { in: [3, 32, 32], classes: 10, width: 16 },
+  build(net, x, inputs, outputs) {
+    return net.op('', 'Relu', [convBn(net, x, 'conv1', 'bn1', { inputs, outputs, kernel: 3 })]);
+  },
+};
+
+function resnet(
+  depth: number,
+  block: Block,
+  counts: readonly number[],
+  stem: Stem = LARGE,
+): Architecture {
   return architecture({
     name: `resnet${depth}`,
-    summary: `residual network of ${depth} layers for images`,
-    defaults: { in: [3, 224, 224], classes: 1000, width: 64 },
+    summary: `residual network of ${depth} layers for ${stem.images}`,
+    defaults: stem.defaults,
     build({ in: size, classes, width: factor }, seed) {
       const [channels, height, width] = imageOf(size);
       const base = Math.round(factor);
       const net = new Net(`resnet${depth}`, seed);
       let x = net.input('input', 'float32', ['batch', channels, height, width]);
-      const stem = { inputs: channels, outputs: base, kernel: 7, stride: 2 };
-      x = net.op('', 'Relu', [convBn(net, x, 'conv1', 'bn1', stem)]);
-      x = net.op('maxpool', 'MaxPool', [x], {
-        kernel_shape: [3, 3],
-        strides: [2, 2],
-        pads: [1, 1, 1, 1],
-      });
+      x = stem.build(net, x, channels, base);
       let inputs = base;
       counts.forEach((count, stage) => {
         for (let i = 0; i < count; i++) {
@@ -102,5 +129,6 @@ function residual(
   return net.op(name, 'Relu', [net.op(name, 'Add', [branch, shortcut])]);
 }
 
+export const resnet20 = resnet(20, BASIC, [3, 3, 3], SMALL);
 export const resnet18 = resnet(18, BASIC, [2, 2, 2, 2]);
 export const resnet50 = resnet(50, BOTTLENECK, [3, 4, 6, 3]);

@@ -1,6 +1,16 @@
 // The flags of every command that takes data, and the options they stand for.
 
 import { Flags } from '@oclif/core';
+import { parseAugment } from '../data/image/augment.ts';
+import {
+  FITS,
+  type Fit,
+  type Geometry,
+  parseSize,
+  RESAMPLES,
+  type Resample,
+} from '../data/image/geometry.ts';
+import { readPreprocessor } from '../data/image/preprocess.ts';
 import { type DataOptions, parseNormalize, parseSplit } from '../data/options.ts';
 import { badFlagValue } from '../errors/usage.ts';
 
@@ -8,7 +18,8 @@ const group = { helpGroup: 'DATA' } as const;
 
 export const dataFlags = {
   data: Flags.string({
-    summary: 'data to run on: .npz, .npy, .csv, idx, a folder of ONNX test data, or random',
+    summary:
+      'data to run on: .npz, .npy, .csv, idx, a folder of images or of ONNX test data, COCO .json, or random',
     helpValue: 'PATH',
     ...group,
   }),
@@ -38,6 +49,45 @@ export const dataFlags = {
     summary: "layout of the model's images, where shapes do not tell",
     ...group,
   }),
+  resize: Flags.string({
+    summary: 'scale images: the shorter side (--fit short), or WIDTHxHEIGHT',
+    helpValue: 'SIZE',
+    ...group,
+  }),
+  fit: Flags.option({ options: FITS })({
+    summary: 'how --resize scales: by the shorter side, to both, or inside with padding',
+    ...group,
+  }),
+  crop: Flags.string({ summary: 'cut the centre out of images', helpValue: 'SIZE', ...group }),
+  resample: Flags.option({ options: RESAMPLES })({
+    summary: 'filter of --resize (default: bilinear)',
+    ...group,
+  }),
+  pad: Flags.integer({
+    summary: 'value of the pixels that --fit letterbox adds (default: 114)',
+    min: 0,
+    max: 255,
+    ...group,
+  }),
+  channels: Flags.option({ options: ['rgb', 'bgr'] as const })({
+    summary: 'order of the colours that the model takes',
+    ...group,
+  }),
+  preprocess: Flags.string({
+    summary: "a Hugging Face preprocessor_config.json: the model's resize, crop and normalisation",
+    helpValue: 'FILE',
+    ...group,
+  }),
+  augment: Flags.string({
+    summary: 'change images at random while training, as in flip,shift=4,cutout=8',
+    helpValue: 'LIST',
+    ...group,
+  }),
+  images: Flags.string({ summary: 'the images of COCO annotations', helpValue: 'DIR', ...group }),
+  'skip-bad': Flags.boolean({
+    summary: 'leave out files that cannot be read, and say how many',
+    ...group,
+  }),
   label: Flags.string({ summary: 'the column with the target', helpValue: 'COLUMN', ...group }),
   features: Flags.string({
     summary: 'the columns that feed the model, in order',
@@ -55,21 +105,55 @@ export interface DataFlagValues {
   readonly layout?: 'nchw' | 'nhwc' | undefined;
   readonly label?: string | undefined;
   readonly features?: string | undefined;
+  readonly resize?: string | undefined;
+  readonly fit?: Fit | undefined;
+  readonly crop?: string | undefined;
+  readonly resample?: Resample | undefined;
+  readonly pad?: number | undefined;
+  readonly channels?: 'rgb' | 'bgr' | undefined;
+  readonly preprocess?: string | undefined;
+  readonly augment?: string | undefined;
+  readonly images?: string | undefined;
+  readonly 'skip-bad'?: boolean | undefined;
   readonly seed: number;
 }
 
 export function dataOptionsFrom(flags: DataFlagValues): DataOptions {
-  const { limit, part, layout, label, seed } = flags;
+  const { limit, part, layout, label, seed, channels, images } = flags;
+  const preprocessed = flags.preprocess === undefined ? {} : readPreprocessor(flags.preprocess);
   return {
+    channels,
+    images,
+    skipBad: flags['skip-bad'],
+    augment: flags.augment === undefined ? undefined : parseAugment(flags.augment),
+    geometry: geometryFrom(flags) ?? preprocessed.geometry,
     limit,
     part,
     layout,
     label,
     seed,
     split: flags.split === undefined ? undefined : parseSplit(flags.split),
-    scale: flags.scale === undefined ? undefined : parseAmount('scale', flags.scale),
-    normalize: flags.normalize === undefined ? undefined : parseNormalize(flags.normalize),
+    scale: flags.scale === undefined ? preprocessed.scale : parseAmount('scale', flags.scale),
+    normalize:
+      flags.normalize === undefined ? preprocessed.normalize : parseNormalize(flags.normalize),
     features: flags.features?.split(',').map((column) => column.trim()),
+  };
+}
+
+/** Undefined where no flag says anything about it. */
+function geometryFrom(flags: DataFlagValues): Geometry | undefined {
+  const { fit, resample, pad } = flags;
+  const words = [flags.resize, flags.crop, fit, resample, pad];
+  if (words.every((word) => word === undefined)) return undefined;
+  const resize = flags.resize === undefined ? undefined : parseSize('resize', flags.resize);
+  const crop = flags.crop === undefined ? undefined : parseSize('crop', flags.crop);
+  const isOneSide = flags.resize === undefined || !flags.resize.includes('x');
+  return {
+    resize,
+    crop,
+    fit: fit ?? (isOneSide ? 'short' : 'stretch'),
+    resample: resample ?? 'bilinear',
+    pad: pad ?? (fit?.startsWith('letterbox') ? 114 : 0),
   };
 }
 

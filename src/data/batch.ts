@@ -6,10 +6,14 @@ import { printShape } from '../graph/index.ts';
 import { Random } from '../tensor/random.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { type Arrangement, arrange, fits } from './arrange.ts';
-import { type Conversion, planConversion } from './convert.ts';
-import type { Batch, Dataset, InputSpec } from './dataset.ts';
+import { type Conversion, isImage, planConversion } from './convert.ts';
+import type { Batch, Dataset, InputSpec, TakeOptions } from './dataset.ts';
+import { type Augmentation, augment } from './image/augment.ts';
 import type { DataOptions } from './options.ts';
 import type { ArraySource } from './source.ts';
+
+/** Elements that augmentation can compute with. */
+const CHANGEABLE = new Set(['uint8', 'float32', 'float64']);
 
 const TARGET_NAMES = new Set(['labels', 'label', 'y', 'target', 'targets']);
 
@@ -24,12 +28,20 @@ interface Fit {
   readonly group: number | undefined;
 }
 
+/** What a kind of data knows beyond its arrays. */
+export interface Extras {
+  /** What was done to the files, for the summary. */
+  readonly notes?: readonly string[];
+  readonly classes?: readonly string[] | undefined;
+}
+
 /** A dataset over arrays, matched to inputs by name, or by position where names do not help. */
 export function arrayDataset(
   path: string,
   sources: readonly ArraySource[],
   inputs: readonly InputSpec[],
   options: DataOptions,
+  { notes = [], classes }: Extras = {},
 ): Dataset {
   const matched = matchInputs(path, sources, inputs);
   const fitted = inputs.map((input) => fitInput(matched.get(input) as ArraySource, input, options));
@@ -44,63 +56,78 @@ export function arrayDataset(
   }
   const order = chooseSamples(count, options);
   if (order.length === 0) throw emptyData(path);
-  return new ArrayDataset(summarize(path, fits, order.length, options), fits, targets, order);
+  const applied = notes.filter(Boolean).map((note) => `; ${note}`);
+  const summary = `${summarize(path, fits, order.length, options)}${applied.join('')}`;
+  return new ArrayDataset({ summary, classes, fits, targets, order, augment: options.augment });
+}
+
+interface Parts {
+  readonly summary: string;
+  readonly classes: readonly string[] | undefined;
+  readonly fits: readonly Fit[];
+  readonly targets: readonly ArraySource[];
+  /** Rows of the samples. */
+  readonly order: readonly number[];
+  readonly augment: Augmentation | undefined;
 }
 
 class ArrayDataset implements Dataset {
   readonly summary: string;
-  readonly #fits: readonly Fit[];
-  readonly #targets: readonly ArraySource[];
-  readonly #order: readonly number[];
+  readonly classes: readonly string[] | undefined;
+  readonly #parts: Parts;
 
-  constructor(
-    summary: string,
-    fits: readonly Fit[],
-    targets: readonly ArraySource[],
-    order: readonly number[],
-  ) {
-    this.summary = summary;
-    this.#fits = fits;
-    this.#targets = targets;
-    this.#order = order;
+  constructor(parts: Parts) {
+    this.summary = parts.summary;
+    this.classes = parts.classes;
+    this.#parts = parts;
   }
 
   get length(): number {
-    return this.#order.length;
+    return this.#parts.order.length;
   }
 
   async *batches(size: number): AsyncIterable<Batch> {
-    const fixed = this.#fits.find((f) => f.group !== undefined)?.group;
+    const { fits, order } = this.#parts;
+    const fixed = fits.find((f) => f.group !== undefined)?.group;
     const step = Math.max(1, fixed ?? size);
-    for (let at = 0; at < this.#order.length; at += step) {
-      const rows = this.#order.slice(at, at + step);
+    for (let at = 0; at < order.length; at += step) {
+      const rows = order.slice(at, at + step);
       yield await this.#batch(rows, fixed ? fill(rows, fixed) : rows);
     }
   }
 
-  async take(indices: readonly number[]): Promise<Batch> {
-    const rows = indices.map((index) => this.#order[index] as number);
-    return this.#batch(rows, rows);
+  async take(indices: readonly number[], options: TakeOptions = {}): Promise<Batch> {
+    const rows = indices.map((index) => this.#parts.order[index] as number);
+    return this.#batch(rows, rows, options.augment);
   }
 
   /** Targets of `rows`, inputs of `filled`. */
-  async #batch(rows: readonly number[], filled: readonly number[]): Promise<Batch> {
+  async #batch(rows: readonly number[], filled: readonly number[], seed?: number): Promise<Batch> {
+    const { augment: how } = this.#parts;
+    const change = how && seed !== undefined ? { how, seed } : undefined;
     const feeds = new Map<string, Tensor>();
-    for (const f of this.#fits) feeds.set(f.input.name, await feed(f, filled));
+    for (const f of this.#parts.fits) feeds.set(f.input.name, await feed(f, filled, change));
     const targets = new Map<string, Tensor>();
-    for (const target of this.#targets) targets.set(target.name, await target.rows(rows));
+    for (const target of this.#parts.targets) targets.set(target.name, await target.rows(rows));
     return { feeds, targets, count: rows.length };
   }
 }
 
-async function feed(fit: Fit, rows: readonly number[]): Promise<Tensor> {
+async function feed(
+  fit: Fit,
+  rows: readonly number[],
+  change?: { readonly how: Augmentation; readonly seed: number },
+): Promise<Tensor> {
   const { source, conversion, count, group } = fit;
   if (count === undefined) {
     const all = Array.from({ length: source.shape[0] ?? 1 }, (_, i) => i);
     const whole = conversion.apply(await source.rows(all));
     return source.shape.length === 0 ? whole.reshape([]) : whole;
   }
-  const tensor = conversion.apply(await source.rows(rows));
+  const taken = await source.rows(rows);
+  const isChanged = change && isImage(source) && CHANGEABLE.has(source.dtype);
+  const changed = isChanged ? augment(taken, rows, change.how, change.seed) : taken;
+  const tensor = conversion.apply(changed);
   return group === 0 ? tensor.reshape(tensor.shape.slice(1)) : tensor;
 }
 

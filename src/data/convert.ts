@@ -1,7 +1,7 @@
 // From the numbers of an array to those a model input takes: moved axes, scaled and normalised
 // images, the input's type.
 
-import { channelsDiffer, typeDoesNotFit } from '../errors/data.ts';
+import { channelsDiffer, noColours, typeDoesNotFit } from '../errors/data.ts';
 import { canCastTo, castElements } from '../tensor/cast.ts';
 import { type DType, dtypeInfo, elementCount, isFloat, type TypedArray } from '../tensor/dtype.ts';
 import { elementsOf } from '../tensor/elements.ts';
@@ -29,9 +29,11 @@ export function planConversion(
   const factor = imageFactor(source, dtype, options);
   const normalize = isFloat(dtype) && isImage(source) ? options.normalize : undefined;
   const affine = affineOf(factor, normalize, arrangement.shape);
+  const isReversed = options.channels === 'bgr' && isImage(source);
   const cast = source.dtype !== dtype;
   const done = [
     arrangement.permute ? `channels ${arrangement.permute[0] === 2 ? 'first' : 'last'}` : '',
+    isReversed ? 'blue first' : '',
     factor === 1 ? '' : `scaled by ${Number(factor.toPrecision(6))}`,
     normalize ? `normalised (mean ${normalize.mean}, std ${normalize.std})` : '',
     cast ? `as ${dtype}` : '',
@@ -40,10 +42,11 @@ export function planConversion(
     text: done.filter(Boolean).join(', '),
     apply(rows) {
       const shape = [rows.shape[0] ?? 1, ...arrangement.shape];
-      if (!cast && !affine && !arrangement.permute) return rows.reshape(shape);
+      if (!cast && !affine && !arrangement.permute && !isReversed) return rows.reshape(shape);
       if (dtype === 'string') return rows.reshape(shape);
       let values = elementsOf(rows);
       if (arrangement.permute) values = permute(values, rows.shape, arrangement.permute);
+      if (isReversed) values = reverseChannels(values, arrangement.shape);
       if (affine) values = affine(values);
       return Tensor.fromBytes(dtype, shape, encode(values, source, input));
     },
@@ -66,7 +69,8 @@ function imageFactor(source: ArraySource, dtype: DType, options: DataOptions): n
   return (options.scale ?? 1) / range;
 }
 
-function isImage(source: ArraySource): boolean {
+/** Samples of two axes or more. */
+export function isImage(source: ArraySource): boolean {
   return source.shape.length >= 3;
 }
 
@@ -95,6 +99,19 @@ function affineOf(
     }
     return result;
   };
+}
+
+/** RGB to BGR, of samples [3, H, W] or [H, W, 3]. */
+function reverseChannels(values: TypedArray, shape: readonly number[]): TypedArray {
+  const axis = shape.length === 3 ? [0, 2].find((one) => shape[one] === 3) : undefined;
+  if (axis === undefined) throw noColours(shape);
+  const inner = axis === 0 ? elementCount(shape.slice(1)) : 1;
+  const result = values.slice();
+  for (let i = 0; i < values.length; i++) {
+    const channel = Math.floor(i / inner) % 3;
+    result[i] = values[i + (2 - 2 * channel) * inner] as never;
+  }
+  return result;
 }
 
 /** Moves the axes of each row. */

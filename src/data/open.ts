@@ -5,13 +5,15 @@ import { noSuchData, unknownDataKind } from '../errors/data.ts';
 import { npy, npz } from './arrays.ts';
 import type { Dataset, InputSpec } from './dataset.ts';
 import { idx } from './idx.ts';
+import { coco } from './image/coco.ts';
+import { imageFolder } from './image/folder.ts';
 import type { DataKind } from './kind.ts';
 import { noise } from './noise.ts';
 import type { DataOptions } from './options.ts';
 import { table } from './table.ts';
 import { testset } from './testset.ts';
 
-const KINDS: readonly DataKind[] = [npz, npy, idx, table, testset];
+const KINDS: readonly DataKind[] = [npz, npy, idx, table, testset, imageFolder, coco];
 
 /** The dataset that `--data SPEC` names, for a model with these inputs. */
 export async function openDataset(

@@ -2,8 +2,11 @@
 // flags; the words are those of the command line.
 
 import { badFlagValue } from '../errors/usage.ts';
+import type { Augmentation } from './image/augment.ts';
+import type { Geometry } from './image/geometry.ts';
 
 export type Layout = 'nchw' | 'nhwc';
+export type Channels = 'rgb' | 'bgr';
 export type Part = 'train' | 'rest';
 
 /** (x - mean) / std; one number each, or one per channel. */
@@ -27,6 +30,18 @@ export interface DataOptions {
   /** Columns of a table. */
   readonly label?: string | undefined;
   readonly features?: readonly string[] | undefined;
+  /** How image files are scaled and cropped. */
+  readonly geometry?: Geometry | undefined;
+  /** Order of the colours that the model takes; files are RGB. */
+  readonly channels?: Channels | undefined;
+  /** What is done to images while training, at random. */
+  readonly augment?: Augmentation | undefined;
+  /** Names of the classes, in the order of the model's outputs. */
+  readonly classes?: readonly string[] | undefined;
+  /** Leave out what cannot be read, and say how much that was. */
+  readonly skipBad?: boolean | undefined;
+  /** The folder with the images that a file of annotations names. */
+  readonly images?: string | undefined;
 }
 
 /** `train=0.8` → 0.8. */

@@ -85,6 +85,14 @@ export function channelsDiffer(channels: number, shape: readonly number[]): Xfor
   });
 }
 
+export function noColours(shape: readonly number[]): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'data-channels',
+    message: `--channels bgr reorders three colours, but a sample is [${shape.join(', ')}]`,
+  });
+}
+
 export function countsDiffer(
   path: string,
   a: readonly [name: string, count: number],

@@ -28,6 +28,7 @@ describe('published figures', () => {
   it.each([
     ['resnet18', {}, 11_689_512],
     ['resnet50', {}, 25_557_032],
+    ['resnet20', {}, 272_474],
     ['mobilenetv2', {}, 3_504_872],
     ['vit', {}, 86_567_656],
     ['vit', { patch: 32 }, 88_224_232],
@@ -37,6 +38,8 @@ describe('published figures', () => {
     ['bert', { hidden: [128], layers: 2, heads: 2, mlpDim: 512 }, 4_385_920],
     ['gpt', {}, 124_439_808],
     ['gpt', { hidden: [1024], layers: 24, heads: 16 }, 354_823_168],
+    // torch.nn.Transformer of these sizes, and three tables.
+    ['transformer', {}, 44_140_544 + 32000 * 512 + 2 * 256 * 512],
   ] as const)('%s %j has %i parameters', (name, choices, expected) => {
     const model = build(name, choices);
     expect(modelCost(model).trainable).toBe(expected);
@@ -81,6 +84,7 @@ const CASES: readonly Case[] = [
   { name: 'cnn', choices: { in: [3, 33, 50], layers: 3 }, runs: IMAGES, deviation: [0.1, 3] },
   { name: 'resnet18', choices: {}, runs: IMAGES, deviation: [0.1, 10] },
   { name: 'resnet50', choices: {}, runs: IMAGES, deviation: [0.1, 100] },
+  { name: 'resnet20', choices: {}, runs: IMAGES, deviation: [0.1, 10] },
   { name: 'resnet50', choices: { in: [1, 65, 40], width: 16 }, runs: IMAGES, deviation: [0.1, 10] },
   { name: 'mobilenetv2', choices: {}, runs: IMAGES, deviation: [0.001, 1] },
   { name: 'mobilenetv2', choices: { width: 0.35 }, runs: IMAGES, deviation: [0.001, 1] },
@@ -98,6 +102,15 @@ const CASES: readonly Case[] = [
     },
     runs: IMAGES,
     deviation: [0.01, 2],
+  },
+  {
+    name: 'transformer',
+    choices: SMALL_TRANSFORMER,
+    runs: [
+      { batch: 1, source: 5, target: 7 },
+      { batch: 3, source: 32, target: 4 },
+    ],
+    deviation: [0.01, 1.5],
   },
   { name: 'bert', choices: SMALL_TRANSFORMER, runs: TEXTS, deviation: [0.05, 1.5] },
   {

@@ -81,6 +81,57 @@ def lstm(weights):
     return load(Lstm(inputs, hidden, layers, renamed["classifier.bias"].size), renamed)
 
 
+class Translator(torch.nn.Module):
+    def __init__(self, vocab, hidden, heads, layers, seq):
+        super().__init__()
+        self.shared = torch.nn.Embedding(vocab, hidden)
+        self.places = torch.nn.ModuleList([torch.nn.Embedding(seq, hidden) for _ in range(2)])
+        self.body = torch.nn.Transformer(
+            hidden, heads, layers, layers, 4 * hidden, norm_first=True, batch_first=True
+        )
+
+    def forward(self, ids):
+        before = torch.zeros_like(ids)
+        steps = torch.arange(ids.shape[1])
+        x, y = (self.shared(t) + p(steps) for t, p in zip((ids, before), self.places))
+        causal = torch.nn.Transformer.generate_square_subsequent_mask(ids.shape[1])
+        return self.body(x, y, tgt_mask=causal) @ self.shared.weight.T
+
+
+def transformer(weights, size):
+    renamed = {"shared.weight": weights.pop("shared.weight")}
+    norms = {
+        "encoder": {"self_attn_layer_norm": "norm1", "final_layer_norm": "norm2"},
+        "decoder": {
+            "self_attn_layer_norm": "norm1",
+            "encoder_attn_layer_norm": "norm2",
+            "final_layer_norm": "norm3",
+        },
+    }
+    for i, side in enumerate(("encoder", "decoder")):
+        renamed[f"places.{i}.weight"] = weights.pop(f"{side}.embed_positions.weight")
+        for part in ("weight", "bias"):
+            renamed[f"body.{side}.norm.{part}"] = weights.pop(f"{side}.layer_norm.{part}")
+        for layer in range(size["layers"]):
+            ours, theirs = f"{side}.layers.{layer}", f"body.{side}.layers.{layer}"
+            attentions = {"self_attn": "self_attn"}
+            if side == "decoder":
+                attentions["encoder_attn"] = "multihead_attn"
+            for part in ("weight", "bias"):
+                for name, peer_name in norms[side].items():
+                    renamed[f"{theirs}.{peer_name}.{part}"] = weights.pop(f"{ours}.{name}.{part}")
+                for name, peer_name in {"fc1": "linear1", "fc2": "linear2"}.items():
+                    renamed[f"{theirs}.{peer_name}.{part}"] = weights.pop(f"{ours}.{name}.{part}").T
+                for name, peer_name in attentions.items():
+                    rows = [weights.pop(f"{ours}.{name}.{x}_proj.{part}").T for x in "qkv"]
+                    renamed[f"{theirs}.{peer_name}.in_proj_{part}"] = np.concatenate(rows)
+                    out = weights.pop(f"{ours}.{name}.out_proj.{part}").T
+                    renamed[f"{theirs}.{peer_name}.out_proj.{part}"] = out
+    assert not weights, list(weights)
+    sizes = (size["vocab"], size["hidden"], size["heads"], size["layers"], size["seq"])
+    return load(Translator(*sizes), {name: np.ascontiguousarray(w) for name, w in renamed.items()})
+
+
 def hugging_face(arch, weights, size):
     import transformers
 
@@ -118,6 +169,8 @@ def peer(arch, weights, size):
         return lstm(weights)
     if arch == "mobilenetv2":
         return load(torchvision.models.mobilenet_v2(), weights)
+    if arch == "transformer":
+        return transformer(weights, size)
     if arch in ("gpt", "bert"):
         return hugging_face(arch, weights, size)
     return load(getattr(torchvision.models, arch)(), weights)

@@ -59,6 +59,13 @@ const CASES: readonly Case[] = [
     output: 'pooler_output',
     sizes: TOKENS,
   },
+  {
+    arch: 'transformer',
+    choices: TRANSFORMER,
+    input: [2, 11],
+    output: 'logits',
+    sizes: TOKENS,
+  },
 ];
 
 /** Ids or normally distributed numbers, as the model's first input wants them. */

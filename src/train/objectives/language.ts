@@ -36,12 +36,22 @@ function spread(f: Formula, real: Value, n: number, s: number): Value {
   return f.op('Expand', [f.reshape(real, [n, 1]), f.ints([n, s])]);
 }
 
+/** What a decoder beside an encoder has read so far, [N, T]. */
+function decoderInput({ inputs }: Ends): Value | undefined {
+  return inputs.find(({ name }) => /^decoder_input_ids$/i.test(name));
+}
+
 export const clm: Objective = {
-  summary: 'the next token',
-  targets: () => [],
+  summary: 'the next token; of the target text, where the model has a decoder_input_ids',
+  targets: (ends) => {
+    const read = decoderInput(ends);
+    const shape = (read?.shape ?? []).slice(1).map(Number);
+    return read ? [{ name: 'labels', dtype: 'int64', shape }] : [];
+  },
   build(c) {
     const { f, outputs, real } = c;
     const logits = logitsOf(outputs[0] as Value, ['Softmax', 'LogSoftmax']);
+    if (decoderInput(c)) return judgeTokens(f, logits, c.target('labels'), real);
     const length = Number(logits.shape?.[1] ?? 1);
     const ids = tokenInput(c) as Value;
     const mask = maskInput(c);
