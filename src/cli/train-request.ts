@@ -63,6 +63,19 @@ export interface Teaching {
   readonly layerMap: LayerMap;
   readonly featureLoss: FeatureLossName;
   readonly featureWeight: number;
+  /** Set: teachers are asked beforehand, and what they said is kept there. */
+  readonly cache?: TeacherCacheOptions | undefined;
+}
+
+export interface TeacherCacheOptions {
+  readonly folder: string;
+  /** All that decides which samples there are, and in which order. */
+  readonly data: string;
+  /** Samples are changed at random, anew in each epoch. */
+  readonly isAugmented: boolean;
+  /** Bytes. */
+  readonly limit: number;
+  say(text: string): void;
 }
 
 export interface RunFacts {

@@ -1,8 +1,9 @@
 import { Flags } from '@oclif/core';
-import { parseAmount } from '../cli/data-flags.ts';
+import { dataOptionsFrom, parseAmount } from '../cli/data-flags.ts';
+import { dataIdentity } from '../cli/data-identity.ts';
 import { readSound } from '../cli/models.ts';
 import { inferObjective } from '../cli/train-objective.ts';
-import type { Teaching } from '../cli/train-request.ts';
+import type { TeacherCacheOptions, Teaching } from '../cli/train-request.ts';
 import { TrainingCommand, trainingArgs, trainingFlags } from '../cli/training-command.ts';
 import type { Batch } from '../data/dataset.ts';
 import { badFlagValue } from '../errors/usage.ts';
@@ -13,6 +14,7 @@ import type { ObjectiveName } from '../train/objectives/index.ts';
 const group = { helpGroup: 'DISTILLATION' } as const;
 const TEMPERATURE = 4;
 const ALPHA = 0.9;
+const CACHE_GB = 10;
 
 export default class Distill extends TrainingCommand<typeof Distill> {
   static override summary = 'Train a smaller model on what a larger one says';
@@ -21,6 +23,7 @@ export default class Distill extends TrainingCommand<typeof Distill> {
   static override examples = [
     '<%= config.bin %> distill student.onnx --teacher teacher.onnx --data train.npz --val test.npz',
     '<%= config.bin %> distill student.onnx --teacher teacher.onnx --data photos/ --method feature --feature-loss attention',
+    '<%= config.bin %> distill student.onnx --teacher teacher.onnx --data photos/ --cache answers/',
     '<%= config.bin %> distill student.onnx --teacher a.onnx --teacher b.onnx --weights 2,1 --data train.npz --alpha 1',
   ];
   static override args = trainingArgs;
@@ -82,6 +85,16 @@ export default class Distill extends TrainingCommand<typeof Distill> {
       helpValue: 'F',
       ...group,
     }),
+    cache: Flags.string({
+      summary: 'ask teachers about all samples beforehand, and keep what they say in this folder',
+      helpValue: 'DIR',
+      ...group,
+    }),
+    'cache-limit': Flags.string({
+      summary: 'gigabytes that this may take (default 10)',
+      helpValue: 'GB',
+      ...group,
+    }),
   };
   protected readonly suffix = 'distilled';
 
@@ -112,6 +125,20 @@ export default class Distill extends TrainingCommand<typeof Distill> {
       layerMap: flags['layer-map'],
       featureLoss: flags['feature-loss'],
       featureWeight: parseAmount('feature-weight', flags['feature-weight'] ?? '1'),
+      cache: this.#cache(),
+    };
+  }
+
+  #cache(): TeacherCacheOptions | undefined {
+    const { flags } = this;
+    if (flags.cache === undefined) return undefined;
+    const options = dataOptionsFrom(flags);
+    return {
+      folder: flags.cache,
+      data: dataIdentity(flags.data ?? '', options),
+      isAugmented: options.augment !== undefined,
+      limit: 1e9 * parseAmount('cache-limit', flags['cache-limit'] ?? `${CACHE_GB}`),
+      say: (text) => this.reporter.info(text),
     };
   }
 }

@@ -13,7 +13,7 @@ import { logitsOf, type Mean, meanOf, type Objective } from './objectives/object
 export interface Distillation {
   /** Told by labels; absent: the student learns from its teachers alone. */
   readonly hard?: Objective | undefined;
-  /** First outputs of the teachers, in the student's graph, and how much each counts. */
+  /** What teachers say (`saidBy`), in the student's graph, and how much each counts. */
   readonly teachers: readonly { readonly output: Value; readonly weight: number }[];
   /** Share of the soft loss. */
   readonly alpha: number;
@@ -50,13 +50,16 @@ export function distilled(d: Distillation): Objective {
   };
 }
 
+/** What the soft loss compares: the logits of an output for kl, the output itself for mse. */
+export function saidBy(output: Value, soft: 'kl' | 'mse'): Value {
+  return soft === 'kl' ? logitsOf(output, ['Softmax', 'LogSoftmax']) : output;
+}
+
 function softLoss(f: Formula, output: Value, d: Distillation, real: Value | undefined): Mean {
-  const logits = (value: Value) => logitsOf(value, ['Softmax', 'LogSoftmax']);
-  const student = d.soft === 'kl' ? logits(output) : output;
-  const rows = d.teachers.map(({ output: teacher, weight }) => {
-    const other = d.soft === 'kl' ? logits(teacher) : teacher;
-    return f.mul(rowLosses(f, student, other, d), weight);
-  });
+  const student = saidBy(output, d.soft);
+  const rows = d.teachers.map(({ output: teacher, weight }) =>
+    f.mul(rowLosses(f, student, teacher, d), weight),
+  );
   const total = f.total(rows);
   const size = Number(total.shape?.[0] ?? 1);
   return meanOf(f, total, real && spread(f, real, size));

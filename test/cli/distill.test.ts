@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -62,6 +62,50 @@ describe('xform distill', () => {
     },
     60_000,
   );
+
+  it.each<[string, string[]]>([
+    ['logits', []],
+    ['features', ['--method', 'feature']],
+    ['two teachers', ['--teacher', TEACHER, '--method', 'feature', '--weights', '2,1']],
+    ['epochs of other images', ['--augment', 'shift=1']],
+  ])(
+    'learns the same from what teachers said before: %s',
+    async (name, more) => {
+      const cache = ['--cache', at(`cache ${name}`)];
+      const flags = ['--teacher', TEACHER, ...more, '--epochs', '2', '--lr', '0.01'];
+      const losses = (run: Run) => {
+        const { metrics: found } = JSON.parse(run.stdout) as { metrics: Record<string, number> };
+        return [found['loss'], found['soft'], found['feature'] ?? 0] as number[];
+      };
+      const [inside, first] = [await distill(...flags), await distill(...flags, ...cache)];
+      expect(first.stderr).toMatch(/asking .*digits\.onnx.* \(.*[kM]B.*samples.* for /);
+      const weights = readFileSync(at('out.onnx'));
+      const again = await distill(...flags, ...cache);
+      expect(again.stderr).toMatch(/asked before/);
+      expect(readFileSync(at('out.onnx')).equals(weights)).toBe(true);
+      losses(first).forEach((loss, i) => {
+        const own = losses(inside)[i] as number;
+        expect(Math.abs(loss - own)).toBeLessThanOrEqual(1e-3 * Math.abs(own) + 1e-6);
+      });
+      expect(metrics(first)['accuracy']).toBeCloseTo(metrics(inside)['accuracy'] as number, 1);
+    },
+    120_000,
+  );
+
+  it('asks anew what has changed, and says what that is; refuses what is too large', async () => {
+    const flags = ['--teacher', TEACHER, '--steps', '2', '--cache', at('changing')];
+    expect((await distill(...flags)).code).toBe(0);
+    const [made] = readdirSync(at('changing'));
+    const index = JSON.parse(readFileSync(at(`changing/${made}/index.json`), 'utf8')) as object;
+    expect(index).toMatchObject({ kind: 'xform-teacher-cache' });
+    const fewer = await distill(...flags, '--limit', '320');
+    expect(fewer.stderr).toMatch(/other data: asking anew/);
+    expect(readdirSync(at('changing')).length).toBe(2);
+    const large = await distill(...flags, '--method', 'feature', '--cache-limit', '0.00001');
+    expect(large.code).toBe(2);
+    expect(large.stderr).toMatch(/takes .*samples.*, but --cache-limit allows 10/);
+    expect(readdirSync(at('changing')).length).toBe(2);
+  }, 60_000);
 
   it('goes on to the same bytes after a stop', async () => {
     const flags = ['--teacher', TEACHER, '--schedule', 'constant', '--quiet'];
