@@ -4,12 +4,18 @@ import { dataIdentity } from '../cli/data-identity.ts';
 import { readSound } from '../cli/models.ts';
 import { inferObjective } from '../cli/train-objective.ts';
 import type { TeacherCacheOptions, Teaching } from '../cli/train-request.ts';
-import { TrainingCommand, trainingArgs, trainingFlags } from '../cli/training-command.ts';
+import {
+  TrainingCommand,
+  type TrainingFlagValues,
+  trainingArgs,
+  trainingFlags,
+} from '../cli/training-command.ts';
 import type { Batch } from '../data/dataset.ts';
 import { badFlagValue } from '../errors/usage.ts';
 import type { Model } from '../graph/index.ts';
 import { FEATURE_LOSSES, type FeatureLossName } from '../train/distillation.ts';
 import type { ObjectiveName } from '../train/objectives/index.ts';
+import type { Course } from '../train/schedule.ts';
 
 const group = { helpGroup: 'DISTILLATION' } as const;
 const TEMPERATURE = 4;
@@ -48,13 +54,13 @@ export default class Distill extends TrainingCommand<typeof Distill> {
       ...group,
     }),
     temperature: Flags.string({
-      summary: 'softens the distributions (default 4)',
-      helpValue: 'T',
+      summary: 'softens the distributions; 8:1 goes from 8 to 1 over the run (default 4)',
+      helpValue: 'T[:T]',
       ...group,
     }),
     alpha: Flags.string({
       summary: 'share of what teachers say, against labels (default 0.9)',
-      helpValue: 'F',
+      helpValue: 'F[:F]',
       ...group,
     }),
     soft: Flags.option({ options: ['kl', 'mse'] as const })({
@@ -82,7 +88,14 @@ export default class Distill extends TrainingCommand<typeof Distill> {
     }),
     'feature-weight': Flags.string({
       summary: 'how much that counts (default 1)',
-      helpValue: 'F',
+      helpValue: 'F[:F]',
+      aliases: ['match-weight'],
+      ...group,
+    }),
+    anneal: Flags.option({ options: ['linear', 'cosine'] as const })({
+      summary:
+        'the way from the first to the second number of --temperature, --alpha, --feature-weight',
+      default: 'linear',
       ...group,
     }),
     cache: Flags.string({
@@ -102,6 +115,11 @@ export default class Distill extends TrainingCommand<typeof Distill> {
     return sample.targets.size > 0 ? inferObjective(model, sample) : undefined;
   }
 
+  /** Here the temperature is that of the teachers, not of the contrastive loss. */
+  protected override objectiveFlags(flags: TrainingFlagValues): TrainingFlagValues {
+    return { ...flags, temperature: undefined };
+  }
+
   protected override teaching(): Teaching {
     const { flags } = this;
     const weights = flags.weights?.split(',').map((text) => parseAmount('weights', text));
@@ -109,8 +127,15 @@ export default class Distill extends TrainingCommand<typeof Distill> {
       const wanted = `${flags.teacher.length} numbers, one for each teacher`;
       throw badFlagValue('weights', flags.weights ?? '', wanted);
     }
-    const alpha = parseAmount('alpha', flags.alpha ?? `${ALPHA}`);
-    if (alpha > 1) throw badFlagValue('alpha', flags.alpha ?? '', 'a number from 0 to 1');
+    const course = (flag: string, text: string) => parseCourse(flag, text, flags.anneal);
+    const alpha = course('alpha', flags.alpha ?? `${ALPHA}`);
+    if (Math.max(alpha.from, alpha.to) > 1) {
+      throw badFlagValue('alpha', flags.alpha ?? '', 'a number from 0 to 1, or two as in 0.9:0.1');
+    }
+    const temperature = course('temperature', flags.temperature ?? `${TEMPERATURE}`);
+    if (temperature.from * temperature.to === 0) {
+      throw badFlagValue('temperature', flags.temperature ?? '', 'a number above 0');
+    }
     return {
       teachers: flags.teacher.map((path, i) => ({
         model: readSound(path),
@@ -120,11 +145,11 @@ export default class Distill extends TrainingCommand<typeof Distill> {
       method: flags.method,
       soft: flags.soft,
       alpha,
-      temperature: parseAmount('temperature', flags.temperature ?? `${TEMPERATURE}`),
+      temperature,
       matches: flags.match.map(parseMatch),
       layerMap: flags['layer-map'],
       featureLoss: flags['feature-loss'],
-      featureWeight: parseAmount('feature-weight', flags['feature-weight'] ?? '1'),
+      featureWeight: course('feature-weight', flags['feature-weight'] ?? '1'),
       cache: this.#cache(),
     };
   }
@@ -141,6 +166,13 @@ export default class Distill extends TrainingCommand<typeof Distill> {
       say: (text) => this.reporter.info(text),
     };
   }
+}
+
+/** `4`, or `8:1` from the first to the last step. */
+function parseCourse(flag: string, text: string, shape: Course['shape']): Course {
+  const [from = '', to = from, ...more] = text.split(':');
+  if (more.length > 0) throw badFlagValue(flag, text, 'a number, or two as in 8:1');
+  return { from: parseAmount(flag, from), to: parseAmount(flag, to), shape };
 }
 
 function parseMatch(text: string): [string, string] {
