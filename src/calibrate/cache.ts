@@ -4,8 +4,7 @@
 
 import { createHash } from 'node:crypto';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { allGraphs, type Model, printModel } from '../graph/index.ts';
-import { contentKey } from '../tensor/hash.ts';
+import { type Model, modelKey } from '../graph/index.ts';
 import type { Progress } from './collect.ts';
 
 interface CacheFile {
@@ -74,12 +73,7 @@ export class CalibrationCache {
   async #key(model: Model, names: readonly string[], histogram: boolean): Promise<string> {
     const hash = createHash('sha256');
     hash.update(JSON.stringify([this.#options.data, [...names].sort(), histogram]));
-    hash.update(printModel(model));
-    for (const graph of allGraphs(model)) {
-      for (const { name, data } of graph.initializers) {
-        if (data) hash.update(`${name}=${await contentKey(data)}\n`);
-      }
-    }
+    hash.update(await modelKey(model));
     return hash.digest('hex');
   }
 }

@@ -5,6 +5,7 @@ import { needsData, nothingToPrune } from '../errors/prune.ts';
 import { badFlagValue, usageProblem } from '../errors/usage.ts';
 import type { Model, Node, Value } from '../graph/index.ts';
 import { passes } from '../passes/index.ts';
+import type { Runner } from '../passes/pass.ts';
 import type { Amount } from '../passes/prune/channels.ts';
 import type { Normalization } from '../passes/prune/importance.ts';
 import {
@@ -213,15 +214,29 @@ async function layers(
     .map((_, i) => i)
     .sort((a, b) => (influence[a] as number) - (influence[b] as number) || a - b);
   const going = new Set(order.slice(0, Math.floor(amount * open.length)));
-  for (const i of going) dropBlock(model, open[i] as Block);
-  const dead = passes.filter(({ name }) => name === 'drop-dead');
-  const { model: left } = await runPasses(model, dead, { run: context.run, level: 'basic' });
-  const parts = open.map(({ node, size }, i) => {
+  const left = await withoutBlocks(
+    model,
+    open.filter((_, i) => going.has(i)),
+    context.run,
+  );
+  const parts = open.map(({ node, branch: { size } }, i) => {
     const share = `nodes; influence ${(influence[i] as number).toPrecision(3)}`;
     return part(node, share, size, going.has(i) ? 0 : size, 'others have less influence');
   });
   const whole = all.flatMap(({ node }, i) => (held[i] ? [{ node, reason: held[i] }] : []));
   return { model: left, parts: [...parts, ...leftOver(whole, 'nodes')], frozen: [], amount };
+}
+
+/** Drops blocks, given in their order, in place, and what is dead without them. */
+export async function withoutBlocks(
+  model: Model,
+  blocks: readonly Block[],
+  run: Runner,
+): Promise<Model> {
+  // From the last one: what a block reads may be what the one before it gives.
+  for (const block of [...blocks].reverse()) dropBlock(model, block);
+  const dead = passes.filter(({ name }) => name === 'drop-dead');
+  return (await runPasses(model, dead, { run, level: 'basic' })).model;
 }
 
 function part(node: Node, kind: string, before: number, after: number, why?: string): PartOutcome {

@@ -2,16 +2,13 @@
 // pass for validation, over the same weights. What changes the model for training (adapters, teachers,
 // projections, half precision) is put in here, each where its order matters.
 
-import { nothingToMatch, nothingTrainable, teacherDoesNotFit } from '../errors/train.ts';
-import { type Model, type Node, printShape, type Value } from '../graph/index.ts';
+import { nothingTrainable } from '../errors/train.ts';
+import type { Model, Node, Value } from '../graph/index.ts';
 import type { Feeds } from '../tensor/feeds.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { trainBatchNorms } from '../train/batchnorm.ts';
-import { distilled, project } from '../train/distill.ts';
 import { buildEvaluation, type EvaluationGraph } from '../train/evaluation.ts';
-import { graft, TEACHER } from '../train/graft.ts';
 import { type Adapter, addAdapters, merged } from '../train/lora.ts';
-import { attentionMatches, type Match, namedMatches, stageMatches } from '../train/matching.ts';
 import type { Objective, TargetSpec } from '../train/objectives/objective.ts';
 import { decays } from '../train/parameters.ts';
 import type { TrainingGraph } from '../train/plan.ts';
@@ -21,7 +18,8 @@ import { buildTraining } from '../train/step.ts';
 import { unrollRecurrent } from '../train/unroll.ts';
 import { stateWeights } from './train-checkpoint.ts';
 import { chooseParameters, isNamed, plainModel } from './train-prepare.ts';
-import type { Teaching, TrainRequest } from './train-request.ts';
+import type { TrainRequest } from './train-request.ts';
+import { type Lesson, teach } from './train-teachers.ts';
 
 export interface TrainGraphs {
   /** The forward pass that both are made of. */
@@ -32,6 +30,8 @@ export interface TrainGraphs {
   readonly trained: readonly string[];
   readonly fixed: ReadonlyMap<string, string>;
   readonly matched: readonly string[];
+  /** What teachers say ahead of time. */
+  readonly lessons: readonly Lesson[];
   /** Weights of the model from the state: adapters merged, projections left out. */
   finish(weights: ReadonlyMap<string, Tensor>): Map<string, Tensor>;
 }
@@ -90,6 +90,7 @@ export async function makeGraphs(
     trained: trainedNames,
     fixed: new Map([...fixed].map(([value, why]) => [value.name, why])),
     matched: taught.matched,
+    lessons: taught.lessons,
     finish: (weights) => finished(request.original, weights, adapters, projections),
   };
 }
@@ -109,64 +110,6 @@ function onlyAdapters(trained: readonly Value[], adapters: readonly Adapter[]): 
   return trained.filter(({ name }) => names.has(name));
 }
 
-interface Taught {
-  readonly objective: Objective;
-  readonly projections: readonly Value[];
-  readonly matched: readonly string[];
-}
-
-/** The objective of the request, with teachers put into the graph where there are some. */
-async function teach(request: TrainRequest, model: Model, sample: Feeds): Promise<Taught> {
-  const { objective, teaching, batch } = request;
-  if (!teaching) {
-    if (!objective) throw new Error('neither an objective nor a teacher');
-    return { objective, projections: [], matched: [] };
-  }
-  const found: Match[] = [];
-  const teachers: { output: Value; weight: number }[] = [];
-  const sum = teaching.teachers.reduce((total, { weight }) => total + weight, 0);
-  for (const [i, teacher] of teaching.teachers.entries()) {
-    const plain = await plainModel(teacher.model, batch, sample);
-    checkTeacher(teacher.path, model, plain);
-    if (teaching.method !== 'logits') found.push(...matchesOf(teaching, model, plain));
-    const [output] = graft(model, plain, `${TEACHER}${i}/`);
-    teachers.push({ output: output as Value, weight: teacher.weight / sum });
-  }
-  if (teaching.method !== 'logits' && found.length === 0) throw nothingToMatch(teaching.method);
-  const matched = found.map(({ student, teacher }) => `${student.name}=${teacher.name}`);
-  const { matches, projections } = project(model, found, teaching.featureLoss, request.seed);
-  const { alpha, temperature, soft, featureLoss, featureWeight } = teaching;
-  return {
-    objective: distilled({
-      hard: objective,
-      teachers,
-      alpha,
-      temperature,
-      soft,
-      features: matches,
-      featureLoss,
-      featureWeight,
-    }),
-    projections,
-    matched,
-  };
-}
-
-function matchesOf(teaching: Teaching, student: Model, teacher: Model): Match[] {
-  if (teaching.matches.length > 0) return namedMatches(student, teacher, teaching.matches);
-  const stages = () => stageMatches(student, teacher, teaching.layerMap);
-  if (teaching.method === 'feature') return stages();
-  const sameShape = ({ student: s, teacher: t }: Match) => `${s.shape}` === `${t.shape}`;
-  const maps = attentionMatches(student, teacher, teaching.layerMap).filter(sameShape);
-  return [...maps, ...stages()];
-}
-
-function checkTeacher(path: string, student: Model, teacher: Model): void {
-  const [ours, theirs] = [student.graph.outputs[0], teacher.graph.outputs[0]];
-  if (`${ours?.shape}` === `${theirs?.shape}`) return;
-  throw teacherDoesNotFit(path, printShape(ours?.shape), printShape(theirs?.shape));
-}
-
 /** Judged by labels where there are some, else by the teachers. */
 async function evaluationOf(
   request: TrainRequest,
@@ -177,7 +120,8 @@ async function evaluationOf(
   if (!request.validation) return undefined;
   const names = new Set(stateWeights(training).keys());
   const weights = [...inference.graph.initializers].filter(({ name }) => names.has(name));
-  const alone = { ...request, objective: undefined };
+  const { teaching } = request;
+  const alone = { ...request, teaching: teaching && { ...teaching, cache: undefined } };
   const { objective } = request.objective ? request : await teach(alone, inference, sample);
   return buildEvaluation({
     model: inference,

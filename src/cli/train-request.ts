@@ -9,6 +9,7 @@ import type { FeatureLossName } from '../train/distillation.ts';
 import type { Masking } from '../train/masking.ts';
 import type { LayerMap } from '../train/matching.ts';
 import type { Objective, ObjectiveSettings } from '../train/objectives/objective.ts';
+import type { Course } from '../train/schedule.ts';
 import type { Position, Progress } from '../train/trainer.ts';
 import type { OptimizationSettings } from './train-settings.ts';
 
@@ -57,12 +58,25 @@ export interface Teaching {
   }[];
   readonly method: 'logits' | 'feature' | 'attention';
   readonly soft: 'kl' | 'mse';
-  readonly alpha: number;
-  readonly temperature: number;
+  readonly alpha: Course;
+  readonly temperature: Course;
   readonly matches: readonly (readonly [student: string, teacher: string])[];
   readonly layerMap: LayerMap;
   readonly featureLoss: FeatureLossName;
-  readonly featureWeight: number;
+  readonly featureWeight: Course;
+  /** Set: teachers are asked beforehand, and what they said is kept there. */
+  readonly cache?: TeacherCacheOptions | undefined;
+}
+
+export interface TeacherCacheOptions {
+  readonly folder: string;
+  /** All that decides which samples there are, and in which order. */
+  readonly data: string;
+  /** Samples are changed at random, anew in each epoch. */
+  readonly isAugmented: boolean;
+  /** Bytes. */
+  readonly limit: number;
+  say(text: string): void;
 }
 
 export interface RunFacts {

@@ -8,7 +8,9 @@ import { Feeder } from '../train/feeder.ts';
 import type { TrainingGraph } from '../train/plan.ts';
 import { Sampler } from '../train/sampler.ts';
 import { rateAt } from '../train/schedule.ts';
-import { train } from '../train/trainer.ts';
+import { START, train } from '../train/trainer.ts';
+import { teacherAnswers } from './teacher-answers.ts';
+import type { TeacherCache } from './teacher-cache.ts';
 import { saveState, startOf, stateWeights } from './train-checkpoint.ts';
 import { firstNotFinite } from './train-diagnosis.ts';
 import { makeGraphs, type TrainGraphs } from './train-graphs.ts';
@@ -32,6 +34,8 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
   const buildMs = performance.now() - started;
   const graph = graphs.training;
   const options = { ...request.session, optimization: 'all' as const };
+  const answers = await teacherAnswers(request, graphs.lessons, { steps, stepsPerEpoch });
+  if (graphs.lessons.length > 0 && !answers) return nothingDone(graphs);
   const session = await loadModel(graph.model, options);
   const validation = await openValidation(request, graphs, samples);
   try {
@@ -48,7 +52,7 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
       buildMs,
       loadMs: session.loadMs,
     });
-    const source = feederOf(request, graphs, data, graph.data);
+    const source = feederOf(request, graphs, data, graph.data, answers);
     const done = await train(
       {
         graph,
@@ -87,7 +91,14 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
   } finally {
     await session.dispose();
     await validation?.dispose();
+    answers?.close();
   }
+}
+
+/** Stopped before the first step. */
+function nothingDone({ training, finish }: TrainGraphs): TrainResult {
+  const weights = finish(stateWeights(training));
+  return { weights, adapters: new Map(), evaluations: [], position: START, isStopped: true };
 }
 
 function rateOf(o: OptimizationSettings, steps: number): (update: number) => number {
@@ -103,6 +114,7 @@ function feederOf(
   { targets }: TrainGraphs,
   dataset: Dataset,
   inputs: TrainingGraph['data'],
+  answers?: TeacherCache,
 ): Feeder {
   return new Feeder({
     dataset: dataset as Required<Dataset>,
@@ -111,6 +123,7 @@ function feederOf(
     seed,
     isPaired,
     masking,
+    beside: answers?.take.bind(answers),
   });
 }
 

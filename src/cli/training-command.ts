@@ -59,6 +59,11 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     return inferObjective(model, sample);
   }
 
+  /** The flags as the objective reads them. */
+  protected objectiveFlags(flags: TrainingFlagValues): TrainingFlagValues {
+    return flags;
+  }
+
   protected override async work(): Promise<Outcome> {
     const flags = this.flags as unknown as TrainingFlagValues;
     const path = this.requireModel((this.args as { model?: string }).model);
@@ -86,7 +91,7 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
       validation,
       batch: flags.batch ?? BATCH,
       objective: name && OBJECTIVES[name],
-      objectiveSettings: objectiveSettings(flags),
+      objectiveSettings: objectiveSettings(this.objectiveFlags(flags)),
       isPaired: name === 'contrastive',
       masking: name === 'mlm' ? maskingOf(original, flags) : undefined,
       optimization: optimizationSettings(flags),

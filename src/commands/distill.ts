@@ -1,18 +1,26 @@
 import { Flags } from '@oclif/core';
-import { parseAmount } from '../cli/data-flags.ts';
+import { dataOptionsFrom, parseAmount } from '../cli/data-flags.ts';
+import { dataIdentity } from '../cli/data-identity.ts';
 import { readSound } from '../cli/models.ts';
 import { inferObjective } from '../cli/train-objective.ts';
-import type { Teaching } from '../cli/train-request.ts';
-import { TrainingCommand, trainingArgs, trainingFlags } from '../cli/training-command.ts';
+import type { TeacherCacheOptions, Teaching } from '../cli/train-request.ts';
+import {
+  TrainingCommand,
+  type TrainingFlagValues,
+  trainingArgs,
+  trainingFlags,
+} from '../cli/training-command.ts';
 import type { Batch } from '../data/dataset.ts';
 import { badFlagValue } from '../errors/usage.ts';
 import type { Model } from '../graph/index.ts';
 import { FEATURE_LOSSES, type FeatureLossName } from '../train/distillation.ts';
 import type { ObjectiveName } from '../train/objectives/index.ts';
+import type { Course } from '../train/schedule.ts';
 
 const group = { helpGroup: 'DISTILLATION' } as const;
 const TEMPERATURE = 4;
 const ALPHA = 0.9;
+const CACHE_GB = 10;
 
 export default class Distill extends TrainingCommand<typeof Distill> {
   static override summary = 'Train a smaller model on what a larger one says';
@@ -21,6 +29,7 @@ export default class Distill extends TrainingCommand<typeof Distill> {
   static override examples = [
     '<%= config.bin %> distill student.onnx --teacher teacher.onnx --data train.npz --val test.npz',
     '<%= config.bin %> distill student.onnx --teacher teacher.onnx --data photos/ --method feature --feature-loss attention',
+    '<%= config.bin %> distill student.onnx --teacher teacher.onnx --data photos/ --cache answers/',
     '<%= config.bin %> distill student.onnx --teacher a.onnx --teacher b.onnx --weights 2,1 --data train.npz --alpha 1',
   ];
   static override args = trainingArgs;
@@ -45,13 +54,13 @@ export default class Distill extends TrainingCommand<typeof Distill> {
       ...group,
     }),
     temperature: Flags.string({
-      summary: 'softens the distributions (default 4)',
-      helpValue: 'T',
+      summary: 'softens the distributions; 8:1 goes from 8 to 1 over the run (default 4)',
+      helpValue: 'T[:T]',
       ...group,
     }),
     alpha: Flags.string({
       summary: 'share of what teachers say, against labels (default 0.9)',
-      helpValue: 'F',
+      helpValue: 'F[:F]',
       ...group,
     }),
     soft: Flags.option({ options: ['kl', 'mse'] as const })({
@@ -79,7 +88,24 @@ export default class Distill extends TrainingCommand<typeof Distill> {
     }),
     'feature-weight': Flags.string({
       summary: 'how much that counts (default 1)',
-      helpValue: 'F',
+      helpValue: 'F[:F]',
+      aliases: ['match-weight'],
+      ...group,
+    }),
+    anneal: Flags.option({ options: ['linear', 'cosine'] as const })({
+      summary:
+        'the way from the first to the second number of --temperature, --alpha, --feature-weight',
+      default: 'linear',
+      ...group,
+    }),
+    cache: Flags.string({
+      summary: 'ask teachers about all samples beforehand, and keep what they say in this folder',
+      helpValue: 'DIR',
+      ...group,
+    }),
+    'cache-limit': Flags.string({
+      summary: 'gigabytes that this may take (default 10)',
+      helpValue: 'GB',
       ...group,
     }),
   };
@@ -89,6 +115,11 @@ export default class Distill extends TrainingCommand<typeof Distill> {
     return sample.targets.size > 0 ? inferObjective(model, sample) : undefined;
   }
 
+  /** Here the temperature is that of the teachers, not of the contrastive loss. */
+  protected override objectiveFlags(flags: TrainingFlagValues): TrainingFlagValues {
+    return { ...flags, temperature: undefined };
+  }
+
   protected override teaching(): Teaching {
     const { flags } = this;
     const weights = flags.weights?.split(',').map((text) => parseAmount('weights', text));
@@ -96,8 +127,15 @@ export default class Distill extends TrainingCommand<typeof Distill> {
       const wanted = `${flags.teacher.length} numbers, one for each teacher`;
       throw badFlagValue('weights', flags.weights ?? '', wanted);
     }
-    const alpha = parseAmount('alpha', flags.alpha ?? `${ALPHA}`);
-    if (alpha > 1) throw badFlagValue('alpha', flags.alpha ?? '', 'a number from 0 to 1');
+    const course = (flag: string, text: string) => parseCourse(flag, text, flags.anneal);
+    const alpha = course('alpha', flags.alpha ?? `${ALPHA}`);
+    if (Math.max(alpha.from, alpha.to) > 1) {
+      throw badFlagValue('alpha', flags.alpha ?? '', 'a number from 0 to 1, or two as in 0.9:0.1');
+    }
+    const temperature = course('temperature', flags.temperature ?? `${TEMPERATURE}`);
+    if (temperature.from * temperature.to === 0) {
+      throw badFlagValue('temperature', flags.temperature ?? '', 'a number above 0');
+    }
     return {
       teachers: flags.teacher.map((path, i) => ({
         model: readSound(path),
@@ -107,13 +145,34 @@ export default class Distill extends TrainingCommand<typeof Distill> {
       method: flags.method,
       soft: flags.soft,
       alpha,
-      temperature: parseAmount('temperature', flags.temperature ?? `${TEMPERATURE}`),
+      temperature,
       matches: flags.match.map(parseMatch),
       layerMap: flags['layer-map'],
       featureLoss: flags['feature-loss'],
-      featureWeight: parseAmount('feature-weight', flags['feature-weight'] ?? '1'),
+      featureWeight: course('feature-weight', flags['feature-weight'] ?? '1'),
+      cache: this.#cache(),
     };
   }
+
+  #cache(): TeacherCacheOptions | undefined {
+    const { flags } = this;
+    if (flags.cache === undefined) return undefined;
+    const options = dataOptionsFrom(flags);
+    return {
+      folder: flags.cache,
+      data: dataIdentity(flags.data ?? '', options),
+      isAugmented: options.augment !== undefined,
+      limit: 1e9 * parseAmount('cache-limit', flags['cache-limit'] ?? `${CACHE_GB}`),
+      say: (text) => this.reporter.info(text),
+    };
+  }
+}
+
+/** `4`, or `8:1` from the first to the last step. */
+function parseCourse(flag: string, text: string, shape: Course['shape']): Course {
+  const [from = '', to = from, ...more] = text.split(':');
+  if (more.length > 0) throw badFlagValue(flag, text, 'a number, or two as in 8:1');
+  return { from: parseAmount(flag, from), to: parseAmount(flag, to), shape };
 }
 
 function parseMatch(text: string): [string, string] {

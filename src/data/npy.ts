@@ -61,6 +61,19 @@ export function readNpy(bytes: ByteSource, name: string, where: string): ArraySo
   return new StoredArray({ ...array, dtype }, payload, layout);
 }
 
+/** What stands before the elements of an array that is written in C order. Type must have a row above. */
+export function npyHeader(dtype: DType, shape: readonly number[]): Uint8Array {
+  const [code = ''] = Object.entries(DTYPES).find(([, own]) => own === dtype) ?? [];
+  const dims = shape.map((size) => `${size},`).join(' ');
+  const dict = `{'descr': '<${code}', 'fortran_order': False, 'shape': (${dims}), }`;
+  const size = Math.ceil((10 + dict.length + 1) / 64) * 64 - 10;
+  const head = Buffer.alloc(10);
+  head.write(MAGIC, 0, 'latin1');
+  head[6] = 1;
+  head.writeUInt16LE(size, 8);
+  return Buffer.concat([head, Buffer.from(`${dict.padEnd(size - 1)}\n`, 'latin1')]);
+}
+
 function readHeader(bytes: ByteSource, where: string): { header: string; start: number } {
   const head = bytes.read(0, Math.min(HEADER_BYTES, bytes.byteLength));
   if (Buffer.from(head.subarray(0, 6)).toString('latin1') !== MAGIC) {

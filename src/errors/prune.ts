@@ -30,6 +30,16 @@ export function nothingToPrune(
   });
 }
 
+/** A student of less depth was asked for, and no layer can be left out. */
+export function depthStays(model: string, why: string): XformError {
+  return new XformError({
+    kind: 'model',
+    code: 'depth-stays',
+    message: `"${model}" stays as deep as it is: ${why}`,
+    hint: 'Give --width, or a smaller --depth.',
+  });
+}
+
 export function targetOutOfReach(target: string, wanted: number, reachable: number): XformError {
   return usageProblem(
     `--target ${target}=${wanted} cannot be met: with all that can be cut, ${reachable.toFixed(3)} of it is left`,

@@ -193,3 +193,41 @@ export function teacherDoesNotFit(path: string, expected: string, found: string)
     hint: 'Both have to take the same inputs and tell the same classes apart; --head classify:N changes the student.',
   });
 }
+
+/** What teachers say ahead of time is kept sample by sample. */
+export function notBySample(tensor: string, shape: string): XformError {
+  return new XformError({
+    kind: 'model',
+    code: 'teacher-not-by-sample',
+    message: `"${tensor}" ${shape} of the teacher cannot be kept by sample: its first axis is not the batch`,
+    hint: 'Leave out --cache, or match another tensor.',
+  });
+}
+
+/** What teachers say cannot be known before the run. */
+export function cannotCache(reason: string): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'cannot-cache',
+    message: `what teachers say cannot be kept ahead of time: ${reason}`,
+    hint: 'Leave out --cache: teachers run inside the training graph then.',
+  });
+}
+
+export function teacherCacheTooLarge(size: string, room: string): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'teacher-cache-too-large',
+    message: `what teachers say takes ${size}, but ${room}`,
+    hint: 'Raise --cache-limit, match fewer tensors, or leave out --augment or --cache.',
+  });
+}
+
+export function teacherCacheNotWritten(path: string, problem: string): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'teacher-cache-not-written',
+    message: `what teachers say could not be kept in "${path}": ${problem}`,
+    hint: 'Name another folder with --cache, or leave it out.',
+  });
+}

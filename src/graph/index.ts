@@ -30,6 +30,7 @@ export {
 export { ceilDiv, floorDiv, max, min, truncDiv } from './dim-order.ts';
 export { Graph } from './graph.ts';
 export { Model, type ModelFunction } from './model.ts';
+export { modelKey } from './model-key.ts';
 export { Node, type NodeParts, toAttrs } from './node.ts';
 export { type PrintOptions, printGraph, printModel } from './print.ts';
 export { printType, type TensorType, type Type, tensorType } from './type.ts';

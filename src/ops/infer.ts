@@ -82,7 +82,8 @@ class Inference {
       const inferred = spec.infer(this.context(node));
       node.outputs.forEach((output, i) => {
         const found = inferred[i];
-        if (!found) return;
+        // What a node leaves out has no type to contradict later.
+        if (!found || output.name === '') return;
         output.type = this.#merge(output.type, found.type, node, output.name);
         output.known = within(output.dtype, found.known);
       });

@@ -9,20 +9,21 @@ import { FEATURE_LOSSES, type FeatureLossName, softDivergence } from './distilla
 import type { Formula } from './formula.ts';
 import type { Match } from './matching.ts';
 import { logitsOf, type Mean, meanOf, type Objective } from './objectives/objective.ts';
+import type { Course } from './schedule.ts';
 
 export interface Distillation {
   /** Told by labels; absent: the student learns from its teachers alone. */
   readonly hard?: Objective | undefined;
-  /** First outputs of the teachers, in the student's graph, and how much each counts. */
+  /** What teachers say (`saidBy`), in the student's graph, and how much each counts. */
   readonly teachers: readonly { readonly output: Value; readonly weight: number }[];
   /** Share of the soft loss. */
-  readonly alpha: number;
-  readonly temperature: number;
+  readonly alpha: Course;
+  readonly temperature: Course;
   /** Divergence of distributions, or squared distance of outputs. */
   readonly soft: 'kl' | 'mse';
   readonly features: readonly Match[];
   readonly featureLoss: FeatureLossName;
-  readonly featureWeight: number;
+  readonly featureWeight: Course;
 }
 
 export function distilled(d: Distillation): Objective {
@@ -32,17 +33,30 @@ export function distilled(d: Distillation): Objective {
     build(c) {
       const { f, outputs, real } = c;
       const hard = d.hard?.build(c);
-      const soft = softLoss(f, outputs[0] as Value, d, real);
-      const share = hard ? d.alpha : 1;
+      const now = (name: string, course: Course) =>
+        c.everyStep && course.from !== course.to
+          ? c.everyStep(name, course)
+          : f.number(course.to, 'float32');
+      const soft = softLoss(
+        f,
+        outputs[0] as Value,
+        d,
+        () => now('temperature', d.temperature),
+        real,
+      );
       const count = hard?.loss.count ?? soft.count;
       const mean = ({ sum, count: n }: Mean) => f.div(sum, f.max(n, 1e-12));
-      let loss = f.mul(mean(soft), share);
-      if (hard) loss = f.add(loss, f.mul(mean(hard.loss), 1 - share));
+      let loss = mean(soft);
+      if (hard) {
+        const share = now('alpha', d.alpha);
+        const rest = f.op('Sub', [f.number(1, 'float32'), share]);
+        loss = f.add(f.mul(loss, share), f.mul(mean(hard.loss), rest));
+      }
       const metrics = new Map(hard?.metrics);
       metrics.set('soft', soft);
       if (d.features.length > 0) {
         const feature = featureLoss(f, d);
-        loss = f.add(loss, f.mul(feature, d.featureWeight));
+        loss = f.add(loss, f.mul(feature, now('feature_weight', d.featureWeight)));
         metrics.set('feature', { sum: feature, count: f.number(1, 'float32') });
       }
       return { loss: { sum: f.mul(loss, count), count }, metrics };
@@ -50,23 +64,31 @@ export function distilled(d: Distillation): Objective {
   };
 }
 
-function softLoss(f: Formula, output: Value, d: Distillation, real: Value | undefined): Mean {
-  const logits = (value: Value) => logitsOf(value, ['Softmax', 'LogSoftmax']);
-  const student = d.soft === 'kl' ? logits(output) : output;
-  const rows = d.teachers.map(({ output: teacher, weight }) => {
-    const other = d.soft === 'kl' ? logits(teacher) : teacher;
-    return f.mul(rowLosses(f, student, other, d), weight);
-  });
+/** What the soft loss compares: the logits of an output for kl, the output itself for mse. */
+export function saidBy(output: Value, soft: 'kl' | 'mse'): Value {
+  return soft === 'kl' ? logitsOf(output, ['Softmax', 'LogSoftmax']) : output;
+}
+
+function softLoss(
+  f: Formula,
+  output: Value,
+  d: Distillation,
+  temperature: () => Value,
+  real: Value | undefined,
+): Mean {
+  const student = saidBy(output, d.soft);
+  const t = d.soft === 'kl' ? temperature() : undefined;
+  const rows = d.teachers.map(({ output: teacher, weight }) =>
+    f.mul(rowLosses(f, student, teacher, t), weight),
+  );
   const total = f.total(rows);
   const size = Number(total.shape?.[0] ?? 1);
   return meanOf(f, total, real && spread(f, real, size));
 }
 
-/** [rows] */
-function rowLosses(f: Formula, student: Value, teacher: Value, d: Distillation): Value {
-  if (d.soft === 'kl') {
-    return softDivergence(f, student, teacher, f.number(d.temperature, 'float32'));
-  }
+/** Divergence at a temperature, or squared distance without one, [rows]. */
+function rowLosses(f: Formula, student: Value, teacher: Value, t: Value | undefined): Value {
+  if (t) return softDivergence(f, student, teacher, t);
   const [n = 1, ...rest] = (student.shape ?? []).map(Number);
   const size = rest.reduce((a, b) => a * b, 1);
   return f.mean(f.square(f.reshape(f.sub(student, teacher), [n, size])), [1]);

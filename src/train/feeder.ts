@@ -24,6 +24,13 @@ export interface FeederOptions {
   readonly isPaired?: boolean | undefined;
   /** Tokens are hidden. */
   readonly masking?: Masking | undefined;
+  /** What else is known of samples, by input: answers of teachers. */
+  readonly beside?: ((samples: readonly number[], epoch: number) => Promise<Feeds>) | undefined;
+}
+
+/** The seed of the augmentation of an epoch; the next number is that of a second view. */
+export function augmentSeed(seed: number, epoch: number): number {
+  return seed * 1_000_003 + 2 * epoch;
 }
 
 const PREFIX = 'target/';
@@ -38,10 +45,15 @@ export class Feeder {
 
   /** Stacked inputs of the steps from `step` on; augmented anew in each epoch. */
   async training(sampler: Sampler, step: number, count: number): Promise<Feeds> {
-    const { dataset, seed, isPaired } = this.#options;
+    const { dataset, seed, isPaired, beside } = this.#options;
     const samples = sampler.samples(step, count);
-    const augment = seed * 1_000_003 + 2 * sampler.epochOf(step);
-    if (!isPaired) return this.#stack(await dataset.take(samples, { augment }), count, step);
+    const epoch = sampler.epochOf(step);
+    const augment = augmentSeed(seed, epoch);
+    if (!isPaired) {
+      const batch = await dataset.take(samples, { augment });
+      const more = (await beside?.(samples, epoch)) ?? [];
+      return this.#stack({ ...batch, feeds: new Map([...batch.feeds, ...more]) }, count, step);
+    }
     const views = [
       await dataset.take(samples, { augment }),
       await dataset.take(samples, { augment: augment + 1 }),

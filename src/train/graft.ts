@@ -1,5 +1,5 @@
 // A second model put into the first one's graph, over the same inputs: a teacher beside its student.
-// Its weights are constants there.
+// Its weights are constants there, and it drops nothing.
 
 import type { Model, Node, Value } from '../graph/index.ts';
 
@@ -12,11 +12,8 @@ export const TEACHER = 'teacher/';
  */
 export function graft(model: Model, other: Model, prefix: string): Value[] {
   const { graph } = model;
-  const inputs = graph.inputs.filter((value) => !value.data);
-  const own = other.graph.inputs.filter((value) => !value.data);
-  const shared = new Map(
-    own.map((value, i) => [value, inputs.find(({ name }) => name === value.name) ?? inputs[i]]),
-  );
+  const shared = sharedInputs(model, other);
+  keepAll(other);
   const rename = (named: Value | Node) => {
     if (named.name) named.name = graph.fresh(`${prefix}${named.name}`);
   };
@@ -42,4 +39,24 @@ export function graft(model: Model, other: Model, prefix: string): Value[] {
     if (!model.opsets.has(domain)) model.opsets.set(domain, version);
   }
   return outputs.map((value) => shared.get(value) ?? value);
+}
+
+/** Inputs of `other` with those of `model` that feed them: by name, else by position. */
+export function sharedInputs(model: Model, other: Model): Map<Value, Value | undefined> {
+  const inputs = model.graph.inputs.filter((value) => !value.data);
+  const own = other.graph.inputs.filter((value) => !value.data);
+  return new Map(
+    own.map((value, i) => [value, inputs.find(({ name }) => name === value.name) ?? inputs[i]]),
+  );
+}
+
+/** Takes out Dropout: a teacher speaks as it does when it is used. */
+export function keepAll({ graph }: Model): void {
+  for (const node of [...graph.nodes]) {
+    const [x, y] = [node.input(0), node.outputs[0]];
+    if (node.op !== 'Dropout' || !x || !y || node.outputs[1]?.uses.length) continue;
+    if (!graph.canReplace(y, x)) continue;
+    graph.replace(y, x);
+    graph.remove(node);
+  }
 }

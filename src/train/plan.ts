@@ -5,6 +5,7 @@ import type { DType } from '../tensor/dtype.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { Objective, ObjectiveSettings } from './objectives/objective.ts';
 import type { Optimizer, OptimizerSettings } from './optimizers.ts';
+import type { Course } from './schedule.ts';
 import type { SparsityRule } from './sparsity.ts';
 
 /** A value that the forward pass makes anew: the running statistics of BatchNormalization. */
@@ -74,6 +75,8 @@ export interface TrainingGraph {
   readonly model: Model;
   readonly state: readonly StateSpec[];
   readonly data: readonly InputOf[];
+  /** Per-step inputs of the objective, and what they are fed over the run. */
+  readonly courses: ReadonlyMap<string, Course>;
   /** Stacked outputs by what they say: loss, gradient_norm, metrics as `name` with `name#count`. */
   readonly reports: ReadonlyMap<string, string>;
 }

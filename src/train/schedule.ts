@@ -1,5 +1,5 @@
-// The learning rate as a function of the step: warm-up to a peak, then the way down. All functions are
-// pure, so that a resumed run goes on where it was.
+// What changes over a run as a function of the step: the learning rate, with warm-up to a peak and the
+// way down, and courses, numbers that go from one value to another. All functions are pure, so that a resumed run goes on where it was.
 
 export interface ScheduleSettings {
   readonly peak: number;
@@ -43,4 +43,18 @@ export function rateAt(name: ScheduleName, step: number, s: ScheduleSettings): n
   if (step < s.warmup) return (s.peak * (step + 1)) / s.warmup;
   const rest = Math.max(1, s.steps - s.warmup);
   return s.peak * shape(Math.min(1, (step - s.warmup) / rest), step - s.warmup, s);
+}
+
+/** A number that goes from one value to another over the whole run. */
+export interface Course {
+  readonly from: number;
+  readonly to: number;
+  readonly shape: 'linear' | 'cosine';
+}
+
+/** The value at `step` of `steps`: `from` at the first one, `to` at the last one. */
+export function courseAt({ from, to, shape }: Course, step: number, steps: number): number {
+  const progress = Math.min(1, step / Math.max(1, steps - 1));
+  const left = shape === 'linear' ? 1 - progress : cosine(progress);
+  return to + (from - to) * left;
 }

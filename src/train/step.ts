@@ -9,6 +9,7 @@ import { Formula } from './formula.ts';
 import { type Carried, loopOver } from './loop.ts';
 import type { InputOf, StepPlan, TrainingGraph } from './plan.ts';
 import { lossScale } from './precision.ts';
+import type { Course } from './schedule.ts';
 import { StateWriter } from './state.ts';
 import { Updater } from './update.ts';
 
@@ -26,14 +27,20 @@ export function buildTraining(plan: StepPlan): TrainingGraph {
     ),
   );
   const f = new Formula(model);
+  const state = new StateWriter(model, initial);
+  const courses = new Map<string, Course>();
   const judged = plan.objective.build({
     f,
     ...ends,
     settings: plan.settings,
     target: (name) => targets.get(name) as Value,
+    everyStep(name, course) {
+      const value = state.everyStep(name, 'float32');
+      courses.set(value.name, course);
+      return value;
+    },
   });
   const loss = f.div(judged.loss.sum, f.max(judged.loss.count, 1e-12));
-  const state = new StateWriter(model, initial);
   const scaling = plan.precision === 'float16' ? lossScale(f, state) : undefined;
   const scaled = scaling ? f.mul(loss, scaling.scale) : loss;
   const gradients = differentiate(model, scaled, plan.parameters);
@@ -47,7 +54,7 @@ export function buildTraining(plan: StepPlan): TrainingGraph {
     reported.set(`${name}#count`, count);
   }
   const data = [...ends.inputs, ...targets.values(), ...(step ? [step] : [])];
-  return assemble(plan, data, state, reported);
+  return { ...assemble(plan, data, state, reported), courses };
 }
 
 function addTargets(
@@ -86,7 +93,7 @@ function assemble(
   data: readonly Value[],
   { slots, perStep }: StateWriter,
   reported: ReadonlyMap<string, Value>,
-): TrainingGraph {
+): Omit<TrainingGraph, 'courses'> {
   const state = slots.map(({ kind, of, input, initial }) => ({
     name: input.name,
     kind,

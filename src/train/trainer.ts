@@ -8,6 +8,7 @@ import { Tensor } from '../tensor/tensor.ts';
 import { STEP } from './dropout.ts';
 import { NEXT, STEPS } from './loop.ts';
 import { BOUNDARY, DROP, PRUNE, RATE, SPARSITY, type TrainingGraph } from './plan.ts';
+import { courseAt } from './schedule.ts';
 import { type SparsitySchedule, sparsityAt } from './sparsity.ts';
 
 export type State = ReadonlyMap<string, Tensor>;
@@ -171,9 +172,9 @@ class Run {
     this.#size = Math.max(1, Math.min(most, Math.round(CHUNK_MS / stepMs), this.#size * 8));
   }
 
-  /** What a step is told beside its data: rate, end of a group, zeros that are due. */
+  /** What a step is told beside its data: rate, courses, end of a group, zeros that are due. */
   #rates(step: number, count: number): Map<string, Tensor> {
-    const { accumulate, rate, graph, sparsity } = this.#plan;
+    const { accumulate, rate, graph, sparsity, steps } = this.#plan;
     const { rateFactor } = this.#position;
     const at = (i: number) => Math.floor((step + i) / accumulate);
     const numbers = (of: (i: number) => number) =>
@@ -189,6 +190,12 @@ class Run {
         Uint8Array.from({ length: count }, (_, i) => +of(i)),
       );
     const feeds = new Map([[RATE, numbers((i) => rate(at(i)) * rateFactor)]]);
+    for (const [name, course] of graph.courses) {
+      feeds.set(
+        name,
+        numbers((i) => courseAt(course, step + i, steps)),
+      );
+    }
     if (graph.data.some(({ name }) => name === BOUNDARY)) {
       feeds.set(
         BOUNDARY,

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -43,6 +43,14 @@ describe('xform distill', () => {
     expect(names(after)).toEqual(names(before));
   }, 60_000);
 
+  it('lets temperature and weights change over the run', async () => {
+    const courses = ['--temperature', '8:1', '--alpha', '0.9:0.1', '--match-weight', '1:0'];
+    const flags = ['--method', 'feature', '--anneal', 'cosine', '--epochs', '4', '--lr', '0.01'];
+    const run = await distill('--teacher', TEACHER, ...courses, ...flags);
+    expect(run.code).toBe(0);
+    expect(metrics(run)['accuracy']).toBeGreaterThan(0.8);
+  }, 60_000);
+
   it.each(['mse', 'cosine', 'attention', 'similarity', 'relational'])(
     'compares features by %s',
     async (loss) => {
@@ -62,6 +70,53 @@ describe('xform distill', () => {
     },
     60_000,
   );
+
+  it.each<[string, string[]]>([
+    ['logits', []],
+    ['features', ['--method', 'feature']],
+    ['two teachers', ['--teacher', TEACHER, '--method', 'feature', '--weights', '2,1']],
+    ['epochs of other images', ['--augment', 'shift=1']],
+  ])(
+    'learns the same from what teachers said before: %s',
+    async (name, more) => {
+      const cache = ['--cache', at(`cache ${name}`)];
+      const steps = ['--batch', '256', '--epochs', '2', '--optimizer', 'sgd', '--lr', '0.01'];
+      const learned = async (...flags: string[]) => {
+        const run = await distill('--teacher', TEACHER, ...more, ...steps, ...flags);
+        expect(run.code).toBe(0);
+        const { graph } = readModel(at('out.onnx'));
+        const weights = [...graph.initializers].flatMap(({ data: own }) => own?.numbers() ?? []);
+        return { stderr: run.stderr, weights };
+      };
+      const [inside, first] = [await learned(), await learned(...cache)];
+      expect(first.stderr).toMatch(/asking .*digits\.onnx.* \(.*[kM]B.*samples.* for /);
+      const again = await learned(...cache);
+      expect(again.stderr).toMatch(/asked before/);
+      expect(again.weights).toEqual(first.weights);
+      const distance = (other: readonly number[]) =>
+        Math.hypot(...other.map((value, i) => value - (inside.weights[i] ?? 0)));
+      const before = readModel(at('student.onnx')).graph.initializers;
+      const start = [...before].flatMap(({ data: own }) => own?.numbers() ?? []);
+      expect(distance(start)).toBeGreaterThan(0.01);
+      expect(distance(first.weights)).toBeLessThan(1e-3 * distance(start));
+    },
+    120_000,
+  );
+
+  it('asks anew what has changed, and says what that is; refuses what is too large', async () => {
+    const flags = ['--teacher', TEACHER, '--steps', '2', '--cache', at('changing')];
+    expect((await distill(...flags)).code).toBe(0);
+    const [made] = readdirSync(at('changing'));
+    const index = JSON.parse(readFileSync(at(`changing/${made}/index.json`), 'utf8')) as object;
+    expect(index).toMatchObject({ kind: 'xform-teacher-cache' });
+    const fewer = await distill(...flags, '--limit', '320');
+    expect(fewer.stderr).toMatch(/other data: asking anew/);
+    expect(readdirSync(at('changing')).length).toBe(2);
+    const large = await distill(...flags, '--method', 'feature', '--cache-limit', '0.00001');
+    expect(large.code).toBe(2);
+    expect(large.stderr).toMatch(/takes .*samples.*, but --cache-limit allows 10/);
+    expect(readdirSync(at('changing')).length).toBe(2);
+  }, 60_000);
 
   it('goes on to the same bytes after a stop', async () => {
     const flags = ['--teacher', TEACHER, '--schedule', 'constant', '--quiet'];
@@ -93,6 +148,8 @@ describe('xform distill', () => {
     ],
     ['weights for fewer teachers', ['--teacher', TEACHER, '--weights', '1,2'], 2, /1,2/],
     ['an alpha above 1', ['--teacher', TEACHER, '--alpha', '2'], 2, /"2"/],
+    ['a temperature of nothing', ['--teacher', TEACHER, '--temperature', '8:0'], 2, /"8:0"/],
+    ['a way of three numbers', ['--teacher', TEACHER, '--alpha', '1:0:1'], 2, /"1:0:1"/],
     ['no teacher', [], 2, /teacher/],
   ] as const)(
     'refuses %s',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { rateAt, SCHEDULES } from '../../src/train/schedule.ts';
+import { courseAt, rateAt, SCHEDULES } from '../../src/train/schedule.ts';
 
 const settings = { peak: 0.1, steps: 100, warmup: 0, floor: 0, every: 30, factor: 0.1 };
 
@@ -43,5 +43,24 @@ describe('schedules', () => {
         expect(rate).toBeLessThanOrEqual(0.1 + 1e-12);
       }
     }
+  });
+});
+
+describe('courses', () => {
+  it.each([
+    ['linear', 0, 8],
+    ['linear', 5, 4.5],
+    ['linear', 10, 1],
+    ['cosine', 0, 8],
+    ['cosine', 5, 4.5],
+    ['cosine', 2, 1 + 3.5 * (1 + Math.cos(Math.PI / 5))],
+    ['cosine', 10, 1],
+    ['linear', 12, 1],
+  ] as const)('%s at step %d of 11 is %d', (shape, step, value) => {
+    expect(courseAt({ from: 8, to: 1, shape }, step, 11)).toBeCloseTo(value, 9);
+  });
+
+  it('of a single step are at their beginning', () => {
+    expect(courseAt({ from: 8, to: 1, shape: 'linear' }, 0, 1)).toBe(8);
   });
 });

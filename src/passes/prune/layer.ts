@@ -2,6 +2,7 @@
 // is 1 - cosine(x, y) over data (block influence; Men et al. 2024, ShortGPT).
 
 import { dependenciesOf, isStatic, type Model, type Node, type Value } from '../../graph/index.ts';
+import { constantData } from '../../ops/index.ts';
 import { elementsOf } from '../../tensor/elements.ts';
 import type { Pattern } from '../select.ts';
 import type { Observer } from './sparse/index.ts';
@@ -11,8 +12,10 @@ export interface Block {
   readonly node: Node;
   /** x, of the shape of the result. */
   readonly skip: Value;
+  /** What the block gives: the sum, or what the same activation or normalisation that made x makes of it. */
+  readonly end: Value;
   /** Nodes between. */
-  readonly size: number;
+  readonly branch: ReadonlySet<Node>;
 }
 
 /** Nodes of a block are looked for so far back. */
@@ -43,7 +46,22 @@ function blockOver(node: Node, skip: Value, branch: Value): Block | undefined {
     seen.add(made);
     open.push(...dependenciesOf(made));
   }
-  return reaches ? { node, skip, size: seen.size } : undefined;
+  return reaches ? { node, skip, end: endOf(node, skip), branch: seen } : undefined;
+}
+
+/** ReLU(x + f(x)) after a ReLU, LayerNormalization(x + f(x)) after one: without f, all of it is x. */
+function endOf({ outputs }: Node, skip: Value): Value {
+  const sum = outputs[0] as Value;
+  const [tail] = new Set(sum.uses.map(({ node }) => node));
+  const isSame = tail?.op === skip.producer?.op && tail?.graph === skip.producer?.graph;
+  const isOnly = sum.uses.length === 1 && !tail?.graph?.outputs.includes(sum);
+  return isSame && isOnly && tail && isUnary(tail) ? (tail.outputs[0] as Value) : sum;
+}
+
+/** Reads one computed value; the others are weights. */
+function isUnary({ inputs, outputs }: Node): boolean {
+  const [, ...rest] = inputs;
+  return rest.every((value) => !value || constantData(value)) && outputs.length === 1;
 }
 
 function sameSize(a: Value, b: Value | undefined): boolean {
@@ -61,15 +79,13 @@ export async function blockInfluence(
   observer: Observer,
 ): Promise<number[]> {
   const sums = blocks.map(() => ({ product: 0, before: 0, after: 0 }));
-  const names = new Set(
-    blocks.flatMap(({ node, skip }) => [skip.name, node.outputs[0]?.name ?? '']),
-  );
+  const names = new Set(blocks.flatMap(({ skip, end }) => [skip.name, end.name]));
   // Every value comes once for each batch: a block is complete when its second one comes.
   const waiting = new Map<number, ArrayLike<number>>();
   await observer.observe(model, [...names], (name, tensor) => {
     const values = elementsOf(tensor) as ArrayLike<number>;
-    blocks.forEach(({ node, skip }, i) => {
-      if (name !== skip.name && name !== node.outputs[0]?.name) return;
+    blocks.forEach(({ skip, end }, i) => {
+      if (name !== skip.name && name !== end.name) return;
       const other = waiting.get(i);
       waiting.delete(i);
       if (!other) waiting.set(i, values);
@@ -100,7 +116,7 @@ function add(sum: Sums, x: ArrayLike<number>, y: ArrayLike<number>): void {
 /** Whether a block may go, or why not. */
 export function blockHeld(
   model: Model,
-  { node, skip }: Block,
+  { node, skip, end }: Block,
   skipped: readonly Pattern[],
   only: readonly Pattern[],
 ): string | undefined {
@@ -108,11 +124,10 @@ export function blockHeld(
   if (found) return `--skip ${found.text}`;
   if (only.length > 0 && !only.some((pattern) => pattern.matches(node)))
     return 'not named by --only';
-  const output = node.outputs[0] as Value;
-  return model.graph.canReplace(output, skip) ? undefined : 'its result is that of the model';
+  return model.graph.canReplace(end, skip) ? undefined : 'its result is that of the model';
 }
 
 /** Leaves a block out, in place; what it was made of is dead afterwards. */
-export function dropBlock(model: Model, { node, skip }: Block): void {
-  model.graph.replace(node.outputs[0] as Value, skip);
+export function dropBlock(model: Model, { skip, end }: Block): void {
+  model.graph.replace(end, skip);
 }

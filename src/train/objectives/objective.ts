@@ -5,6 +5,7 @@
 import type { Node, Value } from '../../graph/index.ts';
 import type { DType } from '../../tensor/dtype.ts';
 import type { Formula } from '../formula.ts';
+import type { Course } from '../schedule.ts';
 
 /** Float32 scalars. */
 export interface Mean {
@@ -54,6 +55,8 @@ export interface ObjectiveContext extends Ends {
   target(name: string): Value;
   /** [B]: 1 for samples, 0 for what fills up the last batch. Absent in training. */
   readonly real?: Value | undefined;
+  /** A number that is fed anew in every step. Absent in evaluation, where courses are at their end. */
+  everyStep?(name: string, course: Course): Value;
 }
 
 export interface Judged {

@@ -1,0 +1,105 @@
+// Teachers of a training run: what is held against what, and where their words come from. They stand in
+// the student's graph, frozen; or they were asked beforehand, and what they said is fed like data.
+
+import { notBySample, nothingToMatch, teacherDoesNotFit } from '../errors/train.ts';
+import { type Model, printShape, Value } from '../graph/index.ts';
+import type { Feeds } from '../tensor/feeds.ts';
+import { distilled, project, saidBy } from '../train/distill.ts';
+import { graft, keepAll, sharedInputs, TEACHER } from '../train/graft.ts';
+import { attentionMatches, type Match, namedMatches, stageMatches } from '../train/matching.ts';
+import type { Objective } from '../train/objectives/objective.ts';
+import type { InputOf } from '../train/plan.ts';
+import { inputOf } from '../train/step.ts';
+import { plainModel } from './train-prepare.ts';
+import type { Teaching, TrainRequest } from './train-request.ts';
+
+export interface Taught {
+  readonly objective: Objective;
+  readonly projections: readonly Value[];
+  readonly matched: readonly string[];
+  readonly lessons: readonly Lesson[];
+}
+
+/** What one teacher is asked beforehand. */
+export interface Lesson {
+  readonly path: string;
+  /** As it was read. */
+  readonly original: Model;
+  /** For one batch; its outputs are what is asked for. */
+  readonly model: Model;
+  /** The student's inputs by the teacher's. */
+  readonly inputs: ReadonlyMap<string, string>;
+  /** Inputs of the training graph that take the outputs, in their order. */
+  readonly fed: readonly InputOf[];
+}
+
+/** The objective of the request, with what teachers say in the graph where there are some. */
+export async function teach(request: TrainRequest, model: Model, sample: Feeds): Promise<Taught> {
+  const { objective, teaching, batch } = request;
+  if (!teaching) {
+    if (!objective) throw new Error('neither an objective nor a teacher');
+    return { objective, projections: [], matched: [], lessons: [] };
+  }
+  const found: Match[] = [];
+  const lessons: Lesson[] = [];
+  const teachers: { output: Value; weight: number }[] = [];
+  const sum = teaching.teachers.reduce((total, { weight }) => total + weight, 0);
+  for (const [i, teacher] of teaching.teachers.entries()) {
+    const plain = await plainModel(teacher.model, batch, sample);
+    checkTeacher(teacher.path, model, plain);
+    const matches = teaching.method === 'logits' ? [] : matchesOf(teaching, model, plain);
+    const said = saidBy(plain.graph.outputs[0] as Value, teaching.soft);
+    const weight = teacher.weight / sum;
+    if (teaching.cache) {
+      const { path, model: original } = teacher;
+      const { lesson, heard } = listen(model, plain, [said, ...matches.map((m) => m.teacher)], i);
+      lessons.push({ path, original, ...lesson });
+      teachers.push({ output: heard.get(said) as Value, weight });
+      found.push(...matches.map((m) => ({ ...m, teacher: heard.get(m.teacher) as Value })));
+    } else {
+      graft(model, plain, `${TEACHER}${i}/`);
+      teachers.push({ output: said, weight });
+      found.push(...matches);
+    }
+  }
+  if (teaching.method !== 'logits' && found.length === 0) throw nothingToMatch(teaching.method);
+  const matched = found.map(({ student, teacher }) => `${student.name}=${teacher.name}`);
+  const { matches, projections } = project(model, found, teaching.featureLoss, request.seed);
+  const objectiveOf = distilled({ ...teaching, hard: objective, teachers, features: matches });
+  return { objective: objectiveOf, projections, matched, lessons };
+}
+
+/** Inputs of the student's graph in the place of the teacher's values. */
+function listen(model: Model, teacher: Model, wanted: readonly Value[], number: number) {
+  keepAll(teacher);
+  const inputs = [...sharedInputs(model, teacher)].map(
+    ([own, value]) => [own.name, value?.name ?? own.name] as const,
+  );
+  const heard = new Map<Value, Value>();
+  const batch = teacher.graph.inputs[0]?.shape?.[0];
+  for (const value of wanted) {
+    if (heard.has(value)) continue;
+    if (value.shape?.[0] !== batch) throw notBySample(value.name, printShape(value.shape));
+    const input = new Value(model.graph.fresh(`${TEACHER}${number}/${value.name}`), value.type);
+    model.graph.inputs.push(input);
+    heard.set(value, input);
+  }
+  teacher.graph.outputs = [...heard.keys()];
+  const fed = [...heard.values()].map(inputOf);
+  return { heard, lesson: { model: teacher, inputs: new Map(inputs), fed } };
+}
+
+function matchesOf(teaching: Teaching, student: Model, teacher: Model): Match[] {
+  if (teaching.matches.length > 0) return namedMatches(student, teacher, teaching.matches);
+  const stages = () => stageMatches(student, teacher, teaching.layerMap);
+  if (teaching.method === 'feature') return stages();
+  const sameShape = ({ student: s, teacher: t }: Match) => `${s.shape}` === `${t.shape}`;
+  const maps = attentionMatches(student, teacher, teaching.layerMap).filter(sameShape);
+  return [...maps, ...stages()];
+}
+
+function checkTeacher(path: string, student: Model, teacher: Model): void {
+  const [ours, theirs] = [student.graph.outputs[0], teacher.graph.outputs[0]];
+  if (`${ours?.shape}` === `${theirs?.shape}`) return;
+  throw teacherDoesNotFit(path, printShape(ours?.shape), printShape(theirs?.shape));
+}
