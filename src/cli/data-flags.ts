@@ -1,6 +1,7 @@
 // The flags of every command that takes data, and the options they stand for.
 
 import { Flags } from '@oclif/core';
+import { readClasses } from '../data/classes.ts';
 import { type DataOptions, parseNormalize, parseSplit } from '../data/options.ts';
 import { badFlagValue } from '../errors/usage.ts';
 
@@ -8,7 +9,7 @@ const group = { helpGroup: 'DATA' } as const;
 
 export const dataFlags = {
   data: Flags.string({
-    summary: 'data to run on: .npz, .npy, .csv, idx, a folder of ONNX test data, or random',
+    summary: 'data to run on: arrays, a table, text, a folder of labelled files, …, or random',
     helpValue: 'PATH',
     ...group,
   }),
@@ -44,6 +45,15 @@ export const dataFlags = {
     helpValue: 'A,B,C',
     ...group,
   }),
+  classes: Flags.string({
+    summary: "names of the classes, a line each, in the order of the model's outputs",
+    helpValue: 'FILE',
+    ...group,
+  }),
+  'skip-bad': Flags.boolean({
+    summary: 'leave out samples that cannot be used, and say which',
+    ...group,
+  }),
 };
 
 export interface DataFlagValues {
@@ -55,6 +65,8 @@ export interface DataFlagValues {
   readonly layout?: 'nchw' | 'nhwc' | undefined;
   readonly label?: string | undefined;
   readonly features?: string | undefined;
+  readonly classes?: string | undefined;
+  readonly 'skip-bad'?: boolean | undefined;
   readonly seed: number;
 }
 
@@ -70,6 +82,8 @@ export function dataOptionsFrom(flags: DataFlagValues): DataOptions {
     scale: flags.scale === undefined ? undefined : parseAmount('scale', flags.scale),
     normalize: flags.normalize === undefined ? undefined : parseNormalize(flags.normalize),
     features: flags.features?.split(',').map((column) => column.trim()),
+    classes: flags.classes === undefined ? undefined : readClasses(flags.classes),
+    skipBad: flags['skip-bad'],
   };
 }
 

@@ -24,12 +24,16 @@ interface Fit {
   readonly group: number | undefined;
 }
 
-/** A dataset over arrays, matched to inputs by name, or by position where names do not help. */
+/**
+ * A dataset over arrays, matched to inputs by name, or by position where names do not help. `notes`
+ * stand at the end of its summary.
+ */
 export function arrayDataset(
   path: string,
   sources: readonly ArraySource[],
   inputs: readonly InputSpec[],
   options: DataOptions,
+  notes: readonly string[] = [],
 ): Dataset {
   const matched = matchInputs(path, sources, inputs);
   const fitted = inputs.map((input) => fitInput(matched.get(input) as ArraySource, input, options));
@@ -44,7 +48,8 @@ export function arrayDataset(
   }
   const order = chooseSamples(count, options);
   if (order.length === 0) throw emptyData(path);
-  return new ArrayDataset(summarize(path, fits, order.length, options), fits, targets, order);
+  const summary = [summarize(path, fits, order.length, options), ...notes].join('; ');
+  return new ArrayDataset(summary, fits, targets, order);
 }
 
 class ArrayDataset implements Dataset {

@@ -27,6 +27,10 @@ export interface DataOptions {
   /** Columns of a table. */
   readonly label?: string | undefined;
   readonly features?: readonly string[] | undefined;
+  /** Names of classes in the order of the model's outputs: labels become positions in it. */
+  readonly classes?: readonly string[] | undefined;
+  /** Samples that cannot be used are left out; else they are errors. */
+  readonly skipBad?: boolean | undefined;
 }
 
 /** `train=0.8` → 0.8. */

@@ -110,13 +110,24 @@ export function noSuchColumn(column: string, columns: readonly string[], path: s
   });
 }
 
-export function notANumber(path: string, line: number, column: string, cell: string): XformError {
+export function notANumber(where: string, column: string, cell: string): XformError {
   return new XformError({
     kind: 'data',
     code: 'data-not-a-number',
     message: `"${cell}" in column "${column}" is not a number`,
-    where: `${path}:${line}`,
+    where,
     hint: 'Choose the columns with --features, and the target with --label.',
+  });
+}
+
+export function unknownClass(name: string, classes: readonly string[], where: string): XformError {
+  const list = classes.slice(0, 20).join(', ');
+  return new XformError({
+    kind: 'data',
+    code: 'data-class-unknown',
+    message: `there is no class "${name}"`,
+    where,
+    hint: `The classes of --classes are: ${list}${classes.length > 20 ? ', …' : ''}.`,
   });
 }
 
