@@ -50,6 +50,23 @@ export const dataFlags = {
     helpValue: 'FILE',
     ...group,
   }),
+  tokenizer: Flags.string({
+    summary: 'how text becomes tokens: a tokenizer.json, char, or byte',
+    helpValue: 'FILE|char|byte',
+    ...group,
+  }),
+  seq: Flags.integer({
+    summary: 'tokens of a sample, where the model leaves it open',
+    min: 1,
+    helpValue: 'N',
+    ...group,
+  }),
+  stride: Flags.integer({
+    summary: 'tokens from one window of a text to the next (default: as long as a window)',
+    min: 1,
+    helpValue: 'N',
+    ...group,
+  }),
   'skip-bad': Flags.boolean({
     summary: 'leave out samples that cannot be used, and say which',
     ...group,
@@ -66,6 +83,9 @@ export interface DataFlagValues {
   readonly label?: string | undefined;
   readonly features?: string | undefined;
   readonly classes?: string | undefined;
+  readonly tokenizer?: string | undefined;
+  readonly seq?: number | undefined;
+  readonly stride?: number | undefined;
   readonly 'skip-bad'?: boolean | undefined;
   readonly seed: number;
 }
@@ -83,6 +103,9 @@ export function dataOptionsFrom(flags: DataFlagValues): DataOptions {
     normalize: flags.normalize === undefined ? undefined : parseNormalize(flags.normalize),
     features: flags.features?.split(',').map((column) => column.trim()),
     classes: flags.classes === undefined ? undefined : readClasses(flags.classes),
+    tokenizer: flags.tokenizer,
+    seq: flags.seq,
+    stride: flags.stride,
     skipBad: flags['skip-bad'],
   };
 }

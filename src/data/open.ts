@@ -10,8 +10,9 @@ import { noise } from './noise.ts';
 import type { DataOptions } from './options.ts';
 import { table } from './table.ts';
 import { testset } from './testset.ts';
+import { text } from './text.ts';
 
-const KINDS: readonly DataKind[] = [npz, npy, idx, table, testset];
+const KINDS: readonly DataKind[] = [npz, npy, idx, table, text, testset];
 
 /** The dataset that `--data SPEC` names, for a model with these inputs. */
 export async function openDataset(

@@ -2,6 +2,7 @@
 // flags; the words are those of the command line.
 
 import { badFlagValue } from '../errors/usage.ts';
+import type { TokenizerFile } from './tokenizer-file.ts';
 
 export type Layout = 'nchw' | 'nhwc';
 export type Part = 'train' | 'rest';
@@ -29,6 +30,11 @@ export interface DataOptions {
   readonly features?: readonly string[] | undefined;
   /** Names of classes in the order of the model's outputs: labels become positions in it. */
   readonly classes?: readonly string[] | undefined;
+  /** `char`, `byte`, a path of a tokenizer.json, or the content of one. */
+  readonly tokenizer?: string | TokenizerFile | undefined;
+  /** Tokens of a sample where the model leaves them open, and from one window of a text to the next. */
+  readonly seq?: number | undefined;
+  readonly stride?: number | undefined;
   /** Samples that cannot be used are left out; else they are errors. */
   readonly skipBad?: boolean | undefined;
 }

@@ -131,6 +131,53 @@ export function unknownClass(name: string, classes: readonly string[], where: st
   });
 }
 
+/** A character that a vocabulary of characters does not have. */
+export function unknownCharacter(character: string, where: string): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'data-character-unknown',
+    message: `the vocabulary has no character ${JSON.stringify(character)}`,
+    where,
+    hint: 'Make one from all texts: xform data tokenizer --kind char --train A.txt B.txt -o tokenizer.json.',
+  });
+}
+
+export function tokenizerMissing(): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'tokenizer-missing',
+    message: 'text has to be made tokens, but no tokenizer is given',
+    hint: 'Give --tokenizer with a tokenizer.json, char, or byte.',
+  });
+}
+
+export function textInputMissing(inputs: readonly string[]): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'data-input-missing',
+    message: 'the model has no input that takes tokens ([batch, sequence])',
+    where: `inputs ${inputs.map((name) => `"${name}"`).join(', ')}`,
+  });
+}
+
+export function sequenceOpen(input: string): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'sequence-open',
+    message: `input "${input}" takes any number of tokens`,
+    hint: 'Say how many a sample has: --seq 128, say.',
+  });
+}
+
+export function seqDiffers(asked: number, fixed: number): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'sequence-fixed',
+    message: `the model takes ${fixed} tokens, not the ${asked} of --seq`,
+    hint: 'Leave out --seq.',
+  });
+}
+
 export function emptyData(path: string): XformError {
   return new XformError({
     kind: 'data',
