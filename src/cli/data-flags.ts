@@ -55,6 +55,20 @@ export const dataFlags = {
     helpValue: 'FILE|char|byte',
     ...group,
   }),
+  text: Flags.string({ summary: 'the column with the text', helpValue: 'COLUMN', ...group }),
+  'text-pair': Flags.string({
+    summary: 'the column with a second text of the sample',
+    dependsOn: ['text'],
+    helpValue: 'COLUMN',
+    ...group,
+  }),
+  'text-target': Flags.string({
+    summary: 'the column with the text that an encoder-decoder model shall write',
+    dependsOn: ['text'],
+    exclusive: ['text-pair'],
+    helpValue: 'COLUMN',
+    ...group,
+  }),
   seq: Flags.integer({
     summary: 'tokens of a sample, where the model leaves it open',
     min: 1,
@@ -84,6 +98,9 @@ export interface DataFlagValues {
   readonly features?: string | undefined;
   readonly classes?: string | undefined;
   readonly tokenizer?: string | undefined;
+  readonly text?: string | undefined;
+  readonly 'text-pair'?: string | undefined;
+  readonly 'text-target'?: string | undefined;
   readonly seq?: number | undefined;
   readonly stride?: number | undefined;
   readonly 'skip-bad'?: boolean | undefined;
@@ -104,6 +121,9 @@ export function dataOptionsFrom(flags: DataFlagValues): DataOptions {
     features: flags.features?.split(',').map((column) => column.trim()),
     classes: flags.classes === undefined ? undefined : readClasses(flags.classes),
     tokenizer: flags.tokenizer,
+    text: flags.text,
+    textPair: flags['text-pair'],
+    textTarget: flags['text-target'],
     seq: flags.seq,
     stride: flags.stride,
     skipBad: flags['skip-bad'],

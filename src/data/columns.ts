@@ -1,7 +1,7 @@
 // Columns of a table on the way to arrays: numbers (lists of numbers, too), texts, labels.
 
 import { basename } from 'node:path';
-import { brokenFile, notANumber, unknownClass } from '../errors/data.ts';
+import { brokenFile, noSuchColumn, notANumber, unknownClass } from '../errors/data.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { BadSamples } from './bad-samples.ts';
 import { type ArraySource, BytesSource, StoredArray, StringArray } from './source.ts';
@@ -32,6 +32,13 @@ export async function collectRows(
       bad.add(error);
     }
   }
+}
+
+/** The position of a column. */
+export function columnIndex(path: string, { columns }: TableReader, column: string): number {
+  const index = columns.indexOf(column);
+  if (index < 0) throw noSuchColumn(column, columns, path);
+  return index;
 }
 
 /** Numbers of one column, or of several side by side; where one column holds lists, [rows, …list]. */

@@ -6,6 +6,7 @@ import { npy, npz } from './arrays.ts';
 import type { Dataset, InputSpec } from './dataset.ts';
 import { idx } from './idx.ts';
 import type { DataKind } from './kind.ts';
+import { openParallel } from './lines.ts';
 import { noise } from './noise.ts';
 import type { DataOptions } from './options.ts';
 import { table } from './table.ts';
@@ -22,6 +23,7 @@ export async function openDataset(
 ): Promise<Dataset> {
   if (spec === 'random') return noise(inputs, options);
   const found = statSync(spec, { throwIfNoEntry: false });
+  if (!found && spec.includes(',')) return openParallel({ path: spec, inputs, options });
   if (!found) throw noSuchData(spec);
   const kind = KINDS.find((k) => k.matches(spec, found.isDirectory()));
   if (!kind) throw unknownDataKind(spec, ['random', ...KINDS.map((k) => k.summary)]);

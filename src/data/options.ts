@@ -32,6 +32,10 @@ export interface DataOptions {
   readonly classes?: readonly string[] | undefined;
   /** `char`, `byte`, a path of a tokenizer.json, or the content of one. */
   readonly tokenizer?: string | TokenizerFile | undefined;
+  /** Columns that hold texts: one, or two in one sample; or one and what is to be written for it. */
+  readonly text?: string | undefined;
+  readonly textPair?: string | undefined;
+  readonly textTarget?: string | undefined;
   /** Tokens of a sample where the model leaves them open, and from one window of a text to the next. */
   readonly seq?: number | undefined;
   readonly stride?: number | undefined;

@@ -4,7 +4,14 @@
 import { dataProblem, noSuchColumn } from '../errors/data.ts';
 import { BadSamples } from './bad-samples.ts';
 import { arrayDataset } from './batch.ts';
-import { type Collector, collectRows, LabelColumn, NumberColumns, TextColumns } from './columns.ts';
+import {
+  type Collector,
+  collectRows,
+  columnIndex,
+  LabelColumn,
+  NumberColumns,
+  TextColumns,
+} from './columns.ts';
 import { openCsv } from './csv.ts';
 import type { Dataset, InputSpec } from './dataset.ts';
 import { openJsonLines } from './jsonl.ts';
@@ -13,15 +20,18 @@ import type { DataOptions } from './options.ts';
 import { openParquet } from './parquet.ts';
 import type { ArraySource } from './source.ts';
 import type { TableReader } from './table-reader.ts';
+import { askedColumns, openTexts } from './text-columns.ts';
 
 const NAME = /\.(csv|tsv|jsonl|ndjson)(\.gz)?$|\.parquet$/i;
 
 export const table: DataKind = {
   summary: 'a table (.csv, .tsv, .jsonl, also .gz; .parquet) with named columns',
   matches: (path, isFolder) => !isFolder && NAME.test(path),
-  async open({ path, inputs, options }): Promise<Dataset> {
+  async open(request): Promise<Dataset> {
+    const { path, inputs, options } = request;
     const bad = new BadSamples(options);
     const reader = await openTable(path, options, bad);
+    if (options.text !== undefined) return openTexts(request, reader, bad);
     const sources = await readColumns(path, reader, inputs, options, bad);
     return arrayDataset(path, sources, inputs, options, bad.notes);
   },
@@ -30,8 +40,7 @@ export const table: DataKind = {
 function openTable(path: string, options: DataOptions, bad: BadSamples): Promise<TableReader> {
   if (/\.parquet$/i.test(path)) return openParquet(path);
   if (/json(l)?(\.gz)?$/i.test(path)) return openJsonLines(path, bad);
-  const { label, features = [] } = options;
-  return openCsv(path, [...(label === undefined ? [] : [label]), ...features], bad);
+  return openCsv(path, askedColumns(options), bad);
 }
 
 /** Arrays for the inputs, and `labels`. */
@@ -52,13 +61,6 @@ async function readColumns(
   await collectRows(reader, target ? [...collectors, target] : collectors, bad);
   const arrays = [...plans].map(([name, collector]) => collector.toArray(name, path));
   return target ? [...arrays, target.toArray(path)] : arrays;
-}
-
-/** The position of a column. */
-export function columnIndex(path: string, { columns }: TableReader, column: string): number {
-  const index = columns.indexOf(column);
-  if (index < 0) throw noSuchColumn(column, columns, path);
-  return index;
 }
 
 /** What is collected for each input, by its name. */

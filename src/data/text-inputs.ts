@@ -3,18 +3,19 @@
 import { seqDiffers, sequenceOpen, textInputMissing } from '../errors/data.ts';
 import { isInteger } from '../tensor/dtype.ts';
 import type { InputSpec } from './dataset.ts';
+import type { BoundedInput } from './inputs.ts';
 
 /** Tokens, 1 where there is one, 1 for those of the second text, 0 1 2 … */
 export type TextRole = 'ids' | 'mask' | 'types' | 'positions';
 
 export interface TextInput {
-  readonly input: InputSpec;
+  readonly input: BoundedInput;
   readonly role: TextRole;
   readonly side: 'source' | 'target';
 }
 
 /** The inputs of a model of texts by what they are, told by their names. */
-export function textInputs(inputs: readonly InputSpec[]): TextInput[] {
+export function textInputs(inputs: readonly BoundedInput[]): TextInput[] {
   const found = inputs
     .filter(({ shape }) => shape.length === 2)
     .map((input) => ({ input, role: roleOf(input), side: sideOf(input) }));

@@ -1,21 +1,24 @@
 // Texts for language models: the tokens of a whole file, cut into windows of the model's length.
 
-import { tokenizerMissing } from '../errors/data.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import { tokenTooLarge } from '../errors/data.ts';
 import { arrayDataset } from './batch.ts';
 import type { Dataset } from './dataset.ts';
 import type { DataKind, DataRequest } from './kind.ts';
-import type { DataOptions } from './options.ts';
+import { openLines } from './lines.ts';
 import { textOf } from './packed.ts';
 import type { ArraySource } from './source.ts';
-import { sequenceLength, type TextRole, textInputs } from './text-inputs.ts';
+import { sequenceLength, type TextInput, textInputs } from './text-inputs.ts';
+import { tokenRows } from './token-rows.ts';
 import { openTokenizer, type Tokenizer } from './tokenizer.ts';
 import { vocabularySize } from './tokenizer-file.ts';
 
 export const text: DataKind = {
-  summary: 'text (.txt, also .gz) with --tokenizer',
+  summary: 'text (.txt, also .gz) with --tokenizer; with --label 0, lines of a label and a text',
   matches: (path, isFolder) => !isFolder && /\.txt(\.gz)?$/i.test(path),
-  open: openStream,
+  open(request): Promise<Dataset> {
+    const { label, text: column } = request.options;
+    return label === undefined && column === undefined ? openStream(request) : openLines(request);
+  },
 };
 
 /** Windows of `seq` tokens, a new one every `stride`. Parts of a split have no token in common. */
@@ -23,7 +26,7 @@ async function openStream({ path, inputs, options }: DataRequest): Promise<Datas
   const { seq, split, part, ...others } = options;
   const plan = textInputs(inputs);
   const length = sequenceLength(plan, 'source', seq);
-  const tokenizer = await tokenizerOf(options, () => textOf(path));
+  const tokenizer = await openTokenizer(options.tokenizer, () => textOf(path));
   const size = vocabularySize(tokenizer.file);
   const all = await readTokens(path, tokenizer, size);
   const cut = Math.round(all.length * (split ?? 1));
@@ -31,23 +34,12 @@ async function openStream({ path, inputs, options }: DataRequest): Promise<Datas
   const stride = options.stride ?? length;
   const count = Math.max(0, Math.floor((tokens.length - length) / stride) + 1);
   const windows = { path, count, length, stride, tokens };
-  const sources = plan.map(({ input, role }) => windowSource(input.name, role, windows));
+  const sources = plan.map((one) => windowRows(one, windows));
   const share = split === undefined ? [] : [`part ${part ?? 'train'} of train=${split}, in order`];
   const every = stride === length ? '' : ` every ${stride}`;
   const notes = [`${tokens.length} tokens of ${size}, windows of ${length}${every}`, ...share];
   const dataset = arrayDataset(path, sources, inputs, others, notes);
-  return options.tokenizer === 'char'
-    ? Object.assign(dataset, { vocabulary: tokenizer.file })
-    : dataset;
-}
-
-/** The tokenizer of --tokenizer; `char` takes its characters from `texts`. */
-export function tokenizerOf(
-  { tokenizer }: DataOptions,
-  texts: () => AsyncIterable<string> | Iterable<string>,
-): Promise<Tokenizer> {
-  if (tokenizer === undefined) throw tokenizerMissing();
-  return openTokenizer(tokenizer, texts);
+  return Object.assign(dataset, { vocabulary: tokenizer.madeHere });
 }
 
 type Ids = Uint8Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
@@ -98,24 +90,15 @@ interface Windows {
   readonly tokens: Ids;
 }
 
-function windowSource(name: string, role: TextRole, windows: Windows): ArraySource {
+function windowRows({ input, role }: TextInput, windows: Windows): ArraySource {
   const { path, count, length, stride, tokens } = windows;
+  const { name, below = Number.POSITIVE_INFINITY } = input;
+  const tooLarge = role === 'ids' ? tokens.find((id) => id >= below) : undefined;
+  if (tooLarge !== undefined) throw tokenTooLarge(tooLarge, name, below);
   const valueAt = (row: number, i: number): number => {
     if (role === 'ids') return tokens[row * stride + i] as number;
     if (role === 'positions') return i;
     return role === 'mask' ? 1 : 0;
   };
-  return {
-    name,
-    where: path,
-    dtype: 'int64',
-    shape: [count, length],
-    rows(rows) {
-      const values = new BigInt64Array(rows.length * length);
-      rows.forEach((row, r) => {
-        for (let i = 0; i < length; i++) values[r * length + i] = BigInt(valueAt(row, i));
-      });
-      return Tensor.of('int64', [rows.length, length], values);
-    },
-  };
+  return tokenRows({ name, where: path, shape: [count, length], valueAt });
 }

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { Tokenizer as Library } from '@huggingface/tokenizers';
-import { brokenFile, noSuchData, unknownCharacter } from '../errors/data.ts';
+import { brokenFile, noSuchData, tokenizerMissing, unknownCharacter } from '../errors/data.ts';
 import {
   byteFile,
   charFile,
@@ -19,6 +19,8 @@ export interface Encoded {
 
 export interface Tokenizer {
   readonly file: TokenizerFile;
+  /** The same, where the vocabulary was made from the texts at hand. */
+  readonly madeHere?: TokenizerFile;
   /** Ids of a text alone, without special tokens. */
   ids(text: string): readonly number[];
   /** Ids of a text, or of two, with special tokens; texts are cut so that there are `length` at most. */
@@ -30,11 +32,15 @@ export interface Tokenizer {
  * whose vocabulary are the characters of `texts`.
  */
 export async function openTokenizer(
-  given: string | TokenizerFile,
+  given: string | TokenizerFile | undefined,
   texts: () => AsyncIterable<string> | Iterable<string>,
 ): Promise<Tokenizer> {
+  if (given === undefined) throw tokenizerMissing();
   if (given === 'byte') return new ByteTokenizer(byteFile());
-  if (given === 'char') return new CharTokenizer(await charFile(texts()), 'the text');
+  if (given === 'char') {
+    const tokenizer = new CharTokenizer(await charFile(texts()), 'the text');
+    return Object.assign(tokenizer, { madeHere: tokenizer.file });
+  }
   const [file, where] = typeof given === 'string' ? [readFile(given), given] : [given, 'the text'];
   if (isByteFile(file)) return new ByteTokenizer(file);
   return isCharFile(file) ? new CharTokenizer(file, where) : new LibraryTokenizer(file, where);

@@ -160,6 +160,25 @@ export function textInputMissing(inputs: readonly string[]): XformError {
   });
 }
 
+export function targetInputMissing(inputs: readonly string[]): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'data-input-missing',
+    message: 'the model has no input that takes the target, like "decoder_input_ids"',
+    where: `inputs ${inputs.map((name) => `"${name}"`).join(', ')}`,
+    hint: 'Leave out --text-target if it has no decoder.',
+  });
+}
+
+export function tokenTooLarge(id: number, input: string, below: number): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'data-token-unknown',
+    message: `the tokenizer gives token ${id}, but input "${input}" takes those below ${below}`,
+    hint: 'Give the tokenizer that the model was made for, with --tokenizer.',
+  });
+}
+
 export function sequenceOpen(input: string): XformError {
   return new XformError({
     kind: 'usage',
