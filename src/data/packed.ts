@@ -8,7 +8,9 @@ import { brokenFile } from '../errors/data.ts';
 export interface Line {
   /** Counted from 1. */
   readonly line: number;
+  /** Without its end. */
   readonly text: string;
+  readonly end: string;
 }
 
 /** The bytes of a file, unpacked where its name ends in `.gz`. What fails ends the stream with an error. */
@@ -40,7 +42,13 @@ export async function* linesOf(path: string): AsyncIterable<Line> {
   for await (const piece of textOf(path)) {
     const texts = (open + piece).split('\n');
     open = texts.pop() ?? '';
-    for (const text of texts) yield { line: line++, text: text.replace(/\r$/, '') };
+    for (const text of texts) yield lineOf(line++, text, '\n');
   }
-  if (open) yield { line, text: open };
+  if (open) yield lineOf(line, open, '');
+}
+
+function lineOf(line: number, text: string, end: string): Line {
+  return text.endsWith('\r')
+    ? { line, text: text.slice(0, -1), end: `\r${end}` }
+    : { line, text, end };
 }
