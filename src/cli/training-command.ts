@@ -1,5 +1,6 @@
 // What `train` and `distill` share: from flags to a run, from its result to files and the report.
 
+import { writeFileSync } from 'node:fs';
 import { Args, type Command, Flags, type Interfaces } from '@oclif/core';
 import type { Batch, Dataset } from '../data/dataset.ts';
 import { inputSpecs } from '../data/inputs.ts';
@@ -120,6 +121,7 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     const after = await writeOutput(putWeights(original, result.weights), output, {
       externalData: flags['external-data'],
     });
+    if (data.vocabulary && output !== '-') writeVocabulary(data.vocabulary, output);
     if (result.isStopped) process.exitCode = stop.exitCode;
     const findings = { objective: name ?? 'teachers', log, result, before, after };
     return {
@@ -160,11 +162,19 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     }));
     const data = await openDataset(flags.data ?? '', specs, options);
     const { split: _, part: __, ...whole } = options;
-    if (flags.val) return { data, validation: await openDataset(flags.val, specs, whole) };
+    const tokenizer = data.vocabulary ?? options.tokenizer;
+    if (flags.val) {
+      return { data, validation: await openDataset(flags.val, specs, { ...whole, tokenizer }) };
+    }
     if (options.split === undefined) return { data, validation: undefined };
     const rest = { ...options, part: 'rest', limit: undefined } as const;
     return { data, validation: await openDataset(flags.data ?? '', specs, rest) };
   }
+}
+
+/** The tokens that the model has learnt, beside it: other data has to be read with `--tokenizer` of it. */
+function writeVocabulary(vocabulary: object, output: string): void {
+  writeFileSync(`${output.replace(/\.onnx$/, '')}.tokenizer.json`, JSON.stringify(vocabulary));
 }
 
 function loraRequest(flags: TrainingFlagValues): LoraRequest | undefined {
