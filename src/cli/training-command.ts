@@ -18,6 +18,7 @@ import { BaseCommand, outputFlag, threadsFlag } from './base.ts';
 import { dataFlags, dataOptionsFrom, parseAmount } from './data-flags.ts';
 import { takeOverSignals } from './interrupt.ts';
 import { defaultOutput, readSound, summarize, writeOutput } from './models.ts';
+import { replayRequest, retention } from './retain-flags.ts';
 import { setSizes } from './sizes.ts';
 import { trainFlags } from './train-flags.ts';
 import { TrainLog } from './train-log.ts';
@@ -68,8 +69,9 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     this.outputIsStdout = output === '-';
     setSizes(original, this.sizes);
     const before = summarize(original, path);
+    const start = original.clone();
     this.#setHead(original, flags);
-    const { data, validation } = await this.#datasets(original, flags);
+    const { data, validation, open } = await this.#datasets(original, flags);
     const sample = await data.take?.([0]);
     const inferred = () => (sample ? this.objectiveName(original, sample) : 'output');
     const name = flags.objective ?? (flags.loss ? 'output' : inferred());
@@ -100,6 +102,8 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
       freeze: flags.freeze.map(parsePattern),
       lora: loraRequest(flags),
       teaching: this.teaching(original),
+      replay: await replayRequest(flags, open),
+      retention: await retention(flags, start, name, open),
       seed: flags.seed,
       session: await this.#session(),
       onStart: (facts) => log.start(facts),
@@ -147,7 +151,12 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
   async #datasets(
     original: Model,
     flags: TrainingFlagValues,
-  ): Promise<{ data: Dataset; validation: Dataset | undefined }> {
+  ): Promise<{
+    data: Dataset;
+    validation: Dataset | undefined;
+    /** Other data, whole, without --split and --limit. */
+    open(path: string): Promise<Dataset>;
+  }> {
     const options = dataOptionsFrom(flags);
     const specs = inputSpecs(original).map((input) => ({
       ...input,
@@ -155,10 +164,11 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     }));
     const data = await openDataset(flags.data ?? '', specs, options);
     const { split: _, part: __, ...whole } = options;
-    if (flags.val) return { data, validation: await openDataset(flags.val, specs, whole) };
-    if (options.split === undefined) return { data, validation: undefined };
+    const open = (path: string) => openDataset(path, specs, { ...whole, limit: undefined });
+    if (flags.val) return { data, validation: await openDataset(flags.val, specs, whole), open };
+    if (options.split === undefined) return { data, validation: undefined, open };
     const rest = { ...options, part: 'rest', limit: undefined } as const;
-    return { data, validation: await openDataset(flags.data ?? '', specs, rest) };
+    return { data, validation: await openDataset(flags.data ?? '', specs, rest), open };
   }
 }
 

@@ -91,6 +91,15 @@ export function batchTooLarge(batch: number, samples: number): XformError {
   });
 }
 
+export function replayTooSmall(share: number, batch: number): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'replay-share',
+    message: `a share of ${share} of old samples in a batch of ${batch} leaves no room for either old or new ones`,
+    hint: 'Change --replay-share or --batch: a batch needs one sample of each at least.',
+  });
+}
+
 export function labelOutOfRange(label: number, below: number, sample: number): XformError {
   return new XformError({
     kind: 'data',
@@ -164,6 +173,25 @@ export function headNotFound(path: string, found: string | undefined): XformErro
     code: 'no-head',
     message: `"${path}" does not end in a product whose classes could be changed${found ? `: found ${found}` : ''}`,
     hint: 'A head is a Gemm, MatMul or 1x1 Conv before the first output; --expand-classes wants more classes than there are.',
+  });
+}
+
+/** EWC asks each sample for its own gradient. */
+export function ewcNeedsSamples(): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'ewc-objective',
+    message: 'elastic weight consolidation needs an objective with a loss of each sample',
+    hint: 'Use --replay or --lwf with this objective.',
+  });
+}
+
+export function fisherNotFound(): XformError {
+  return new XformError({
+    kind: 'model',
+    code: 'ewc-weights',
+    message: 'none of the trained weights is one that the model had before',
+    hint: 'Leave --ewc out, or change --freeze.',
   });
 }
 

@@ -8,7 +8,7 @@ import { Tensor } from '../tensor/tensor.ts';
 import { FEATURE_LOSSES, type FeatureLossName, softDivergence } from './distillation.ts';
 import type { Formula } from './formula.ts';
 import type { Match } from './matching.ts';
-import { logitsOf, type Mean, meanOf, type Objective } from './objectives/objective.ts';
+import { logitsOf, type Mean, meanOf, meanValue, type Objective } from './objectives/objective.ts';
 
 export interface Distillation {
   /** Told by labels; absent: the student learns from its teachers alone. */
@@ -35,9 +35,8 @@ export function distilled(d: Distillation): Objective {
       const soft = softLoss(f, outputs[0] as Value, d, real);
       const share = hard ? d.alpha : 1;
       const count = hard?.loss.count ?? soft.count;
-      const mean = ({ sum, count: n }: Mean) => f.div(sum, f.max(n, 1e-12));
-      let loss = f.mul(mean(soft), share);
-      if (hard) loss = f.add(loss, f.mul(mean(hard.loss), 1 - share));
+      let loss = f.mul(meanValue(f, soft), share);
+      if (hard) loss = f.add(loss, f.mul(meanValue(f, hard.loss), 1 - share));
       const metrics = new Map(hard?.metrics);
       metrics.set('soft', soft);
       if (d.features.length > 0) {

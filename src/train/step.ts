@@ -7,6 +7,7 @@ import { differentiate } from './differentiate.ts';
 import { applyDropout } from './dropout.ts';
 import { Formula } from './formula.ts';
 import { type Carried, loopOver } from './loop.ts';
+import { meanValue } from './objectives/objective.ts';
 import type { InputOf, StepPlan, TrainingGraph } from './plan.ts';
 import { lossScale } from './precision.ts';
 import { StateWriter } from './state.ts';
@@ -32,7 +33,7 @@ export function buildTraining(plan: StepPlan): TrainingGraph {
     settings: plan.settings,
     target: (name) => targets.get(name) as Value,
   });
-  const loss = f.div(judged.loss.sum, f.max(judged.loss.count, 1e-12));
+  const loss = meanValue(f, judged.loss);
   const state = new StateWriter(model, initial);
   const scaling = plan.precision === 'float16' ? lossScale(f, state) : undefined;
   const scaled = scaling ? f.mul(loss, scaling.scale) : loss;
@@ -50,8 +51,9 @@ export function buildTraining(plan: StepPlan): TrainingGraph {
   return assemble(plan, data, state, reported);
 }
 
-function addTargets(
-  { model, objective, settings }: StepPlan,
+/** Makes the targets of the objective inputs of the graph; by name. */
+export function addTargets(
+  { model, objective, settings }: Pick<StepPlan, 'model' | 'objective' | 'settings'>,
   ends: { inputs: Value[]; outputs: Value[] },
 ): Map<string, Value> {
   const [batch] = ends.outputs[0]?.shape ?? [1];

@@ -73,6 +73,11 @@ export function logitsOf(output: Value, ops: readonly string[]): Value {
   return made && ops.includes(made.op) && made.inputs[0] ? made.inputs[0] : output;
 }
 
+/** A mean as a number; 0 where nothing counts. */
+export function meanValue(f: Formula, { sum, count }: Mean): Value {
+  return f.div(sum, f.max(count, 1e-12));
+}
+
 /** The mean of `values`, each counted as often as `weights` says; all once where it is absent. */
 export function meanOf(f: Formula, values: Value, weights?: Value): Mean {
   if (weights) return { sum: f.sum(f.mul(values, weights)), count: f.sum(weights) };
