@@ -32,6 +32,11 @@ export const trainFlags = {
   }),
   delta: number("where Huber's loss turns straight", 'X', objective),
   temperature: number('of the contrastive loss', 'T', objective),
+  strides: Flags.string({
+    summary: 'pixels between cells, level by level (detect; default: follows from the sizes)',
+    helpValue: 'N,N,…',
+    ...objective,
+  }),
   'mask-token': Flags.integer({ summary: 'the token that hides others (mlm)', ...objective }),
   'mask-share': number('share of the tokens that are to be told (mlm)', 'F', objective),
   val: Flags.string({

@@ -11,6 +11,7 @@ import { tokenInput } from '../train/objectives/language.ts';
 import { LABEL_NAMES } from '../train/targets.ts';
 
 export function inferObjective(model: Model, sample: Batch): ObjectiveName {
+  if (sample.targets.has('boxes')) return 'detect';
   const name = LABEL_NAMES.find((one) => sample.targets.has(one));
   const target = name === undefined ? undefined : sample.targets.get(name);
   const rank = model.graph.outputs[0]?.shape?.length ?? 0;

@@ -88,7 +88,10 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
       validation,
       batch: flags.batch ?? BATCH,
       objective: name && OBJECTIVES[name],
-      objectiveSettings: objectiveSettings(flags),
+      objectiveSettings: {
+        ...objectiveSettings(flags),
+        boxes: sample?.targets.get('boxes')?.shape[1],
+      },
       isPaired: name === 'contrastive',
       masking: name === 'mlm' ? maskingOf(original, flags) : undefined,
       optimization: optimizationSettings(flags),

@@ -154,7 +154,7 @@ export function objectiveUnclear(targets: readonly string[]): XformError {
     kind: 'usage',
     code: 'objective-unclear',
     message: `data with ${has} does not say what to train for`,
-    hint: 'Name an --objective: classify, regress, clm, mlm, contrastive, reconstruct.',
+    hint: 'Name an --objective: classify, regress, clm, mlm, contrastive, reconstruct, detect.',
   });
 }
 
@@ -192,6 +192,30 @@ export function fisherNotFound(): XformError {
     code: 'ewc-weights',
     message: 'none of the trained weights is one that the model had before',
     hint: 'Leave --ewc out, or change --freeze.',
+  });
+}
+
+export function detectionOutput(shape: readonly number[]): XformError {
+  return new XformError({
+    kind: 'model',
+    code: 'no-detector',
+    message: `detection needs a first output [N, cells, 5 + classes], not [${shape.join(', ')}]`,
+    hint: 'Such an output holds x, y, w, h, objectness and classes of each cell, as YOLOX has it.',
+  });
+}
+
+export function detectionCells(
+  cells: number,
+  height: number,
+  width: number,
+  strides: readonly number[] | undefined,
+): XformError {
+  const which = strides ? `strides ${strides.join(', ')} do not` : 'no usual strides';
+  return new XformError({
+    kind: 'usage',
+    code: 'detector-strides',
+    message: `${which} make the ${cells} cells of the output from images of ${height} x ${width}`,
+    hint: 'Give the strides of its levels, finest first, with --strides 8,16,32.',
   });
 }
 

@@ -19,6 +19,8 @@ export interface TargetSpec {
   readonly shape: readonly number[];
   /** Integers have to be below it; so many classes. */
   readonly below?: number | undefined;
+  /** Of so many elements the first is such an integer; all are where it is absent. */
+  readonly every?: number | undefined;
 }
 
 export interface ObjectiveSettings {
@@ -33,6 +35,10 @@ export interface ObjectiveSettings {
   readonly temperature: number;
   /** Name of the output that is the loss. */
   readonly output?: string | undefined;
+  /** Pixels between the cells of a detector, level by level. */
+  readonly strides?: readonly number[] | undefined;
+  /** Rows for boxes that the data has for each sample. */
+  readonly boxes?: number | undefined;
 }
 
 export const OBJECTIVE_DEFAULTS: ObjectiveSettings = {
