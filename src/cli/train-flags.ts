@@ -4,6 +4,7 @@ import { Flags } from '@oclif/core';
 import { OBJECTIVES, type ObjectiveName } from '../train/objectives/index.ts';
 import { OPTIMIZERS } from '../train/optimizers.ts';
 import { SCHEDULES, type ScheduleName } from '../train/schedule.ts';
+import { retainFlags } from './retain-flags.ts';
 
 const objective = { helpGroup: 'OBJECTIVE' } as const;
 const optimisation = { helpGroup: 'OPTIMISATION' } as const;
@@ -12,6 +13,7 @@ const number = (summary: string, helpValue: string, group: object) =>
   Flags.string({ summary, helpValue, ...group });
 
 export const trainFlags = {
+  ...retainFlags,
   objective: Flags.option({ options: Object.keys(OBJECTIVES) as ObjectiveName[] })({
     summary: 'what to minimise (default: follows from the data)',
     ...objective,
@@ -30,6 +32,11 @@ export const trainFlags = {
   }),
   delta: number("where Huber's loss turns straight", 'X', objective),
   temperature: number('of the contrastive loss', 'T', objective),
+  strides: Flags.string({
+    summary: 'pixels between cells, level by level (detect; default: follows from the sizes)',
+    helpValue: 'N,N,…',
+    ...objective,
+  }),
   'mask-token': Flags.integer({ summary: 'the token that hides others (mlm)', ...objective }),
   'mask-share': number('share of the tokens that are to be told (mlm)', 'F', objective),
   val: Flags.string({

@@ -19,6 +19,7 @@ import { unrollRecurrent } from '../train/unroll.ts';
 import { stateWeights } from './train-checkpoint.ts';
 import { chooseParameters, isNamed, plainModel } from './train-prepare.ts';
 import type { TrainRequest } from './train-request.ts';
+import { retaining } from './train-retain.ts';
 import { type Lesson, teach } from './train-teachers.ts';
 
 export interface TrainGraphs {
@@ -56,12 +57,13 @@ export async function makeGraphs(
   // Beside low-rank changes everything stays as it was.
   const buffers = request.lora ? [] : trainBatchNorms(forward, isFrozen);
   const taught = await teach(request, forward, sample);
+  const objective = await retaining(request, forward, own, taught.objective, sample);
   const parameters = [...own, ...taught.projections];
   // Looping the step renames them.
   const trainedNames = parameters.map(({ name }) => name);
   const projections = taught.projections.map(({ name }) => name);
   const ends = { inputs: forward.graph.inputs, outputs: forward.graph.outputs };
-  const targets = taught.objective.targets(ends, objectiveSettings);
+  const targets = objective.targets(ends, objectiveSettings);
   if (optimization.precision) {
     useHalf(forward, optimization.precision, request.session.provider === 'cuda');
   }
@@ -69,7 +71,7 @@ export async function makeGraphs(
     model: forward,
     parameters,
     buffers,
-    objective: taught.objective,
+    objective,
     settings: objectiveSettings,
     optimizer: optimization.optimizer,
     optimizerSettings: optimization.settings,

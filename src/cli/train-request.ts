@@ -34,6 +34,8 @@ export interface TrainRequest {
   readonly resume: boolean;
   readonly freeze: readonly Pattern[];
   readonly lora?: LoraRequest | undefined;
+  readonly replay?: ReplayRequest | undefined;
+  readonly retention?: Retention | undefined;
   readonly teaching?: Teaching | undefined;
   readonly seed: number;
   readonly session: SessionOptions;
@@ -48,6 +50,28 @@ export interface LoraRequest {
   readonly rank: number;
   readonly alpha: number;
   readonly targets: readonly Pattern[];
+}
+
+/** Older data in every batch. */
+export interface ReplayRequest {
+  readonly data: Dataset;
+  /** Of the samples of a batch. */
+  readonly share: number;
+  /** Samples of it that are kept, as many of each class; all where it is absent. */
+  readonly limit?: number | undefined;
+}
+
+/** What stays as it was before training. */
+export interface Retention {
+  /** The model with the classes it had. */
+  readonly before: Model;
+  readonly ewc?: { readonly data: Dataset; readonly weight: number };
+  readonly lwf?: {
+    readonly weight: number;
+    readonly soft: 'kl' | 'mse';
+    /** New classes compete with each other alone: no sample of the run shows an old one. */
+    readonly isAmongNew: boolean;
+  };
 }
 
 export interface Teaching {

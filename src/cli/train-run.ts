@@ -2,11 +2,9 @@
 // writes checkpoints, tells how it goes.
 
 import type { Dataset } from '../data/dataset.ts';
-import { batchTooLarge, dataHasNoOrder } from '../errors/train.ts';
 import { loadModel } from '../runtime/runner.ts';
 import { Feeder } from '../train/feeder.ts';
 import type { TrainingGraph } from '../train/plan.ts';
-import { Sampler } from '../train/sampler.ts';
 import { rateAt } from '../train/schedule.ts';
 import { START, train } from '../train/trainer.ts';
 import { teacherAnswers } from './teacher-answers.ts';
@@ -14,22 +12,21 @@ import type { TeacherCache } from './teacher-cache.ts';
 import { saveState, startOf, stateWeights } from './train-checkpoint.ts';
 import { firstNotFinite } from './train-diagnosis.ts';
 import { makeGraphs, type TrainGraphs } from './train-graphs.ts';
+import { ordered, sourceOf } from './train-replay.ts';
 import type { TrainRequest, TrainResult } from './train-request.ts';
 import type { OptimizationSettings } from './train-settings.ts';
 import { Validation } from './train-validation.ts';
 import { Watch } from './train-watch.ts';
 
 export async function runTraining(request: TrainRequest): Promise<TrainResult> {
-  const { data, batch, isPaired, optimization, seed } = request;
-  if (!data.take || data.length === undefined) throw dataHasNoOrder(data.summary);
+  const { batch, isPaired, optimization } = request;
   const samples = isPaired ? batch / 2 : batch;
-  if (data.length < samples) throw batchTooLarge(samples, data.length);
-  const sampler = new Sampler(data.length, samples, seed);
+  const { dataset, sampler } = await sourceOf(request, samples);
   const { stepsPerEpoch } = sampler;
   const steps = request.steps(stepsPerEpoch);
   const sparsity = optimization.sparsity(Math.floor(steps / optimization.accumulate));
   const started = performance.now();
-  const { feeds: sample } = await data.take([0]);
+  const { feeds: sample } = await dataset.take([0]);
   const graphs = await makeGraphs(request, sample, sparsity);
   const buildMs = performance.now() - started;
   const graph = graphs.training;
@@ -52,7 +49,7 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
       buildMs,
       loadMs: session.loadMs,
     });
-    const source = feederOf(request, graphs, data, graph.data, answers);
+    const source = feederOf(request, graphs, dataset, graph.data, answers);
     const done = await train(
       {
         graph,
@@ -112,12 +109,12 @@ function rateOf(o: OptimizationSettings, steps: number): (update: number) => num
 function feederOf(
   { seed, isPaired, masking }: TrainRequest,
   { targets }: TrainGraphs,
-  dataset: Dataset,
+  dataset: Required<Pick<Dataset, 'take'>>,
   inputs: TrainingGraph['data'],
   answers?: TeacherCache,
 ): Feeder {
   return new Feeder({
-    dataset: dataset as Required<Dataset>,
+    dataset,
     inputs,
     targets,
     seed,
@@ -132,12 +129,10 @@ async function openValidation(
   graphs: TrainGraphs,
   samples: number,
 ): Promise<Validation | undefined> {
-  const { validation, batch } = request;
+  const { batch } = request;
   const { evaluation: graph, training } = graphs;
-  if (!validation || !graph) return undefined;
-  if (!validation.take || validation.length === undefined) {
-    throw dataHasNoOrder(validation.summary);
-  }
+  if (!request.validation || !graph) return undefined;
+  const validation = ordered(request.validation);
   const session = await loadModel(graph.model, { ...request.session, optimization: 'all' });
   const feeder = feederOf(request, graphs, validation, graph.data);
   const { length } = validation;

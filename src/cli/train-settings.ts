@@ -22,6 +22,7 @@ export interface TrainFlagValues {
   readonly distance: 'mse' | 'mae' | 'huber';
   readonly delta?: string | undefined;
   readonly temperature?: string | undefined;
+  readonly strides?: string | undefined;
   readonly epochs?: string | undefined;
   readonly steps?: number | undefined;
   readonly optimizer: string;
@@ -78,7 +79,14 @@ export function objectiveSettings(flags: TrainFlagValues): ObjectiveSettings {
     delta: amount('delta', flags.delta) ?? OBJECTIVE_DEFAULTS.delta,
     temperature: amount('temperature', flags.temperature) ?? OBJECTIVE_DEFAULTS.temperature,
     output: flags.loss,
+    strides: flags.strides?.split(',').map((stride) => wholeStride(stride)),
   };
+}
+
+function wholeStride(text: string): number {
+  const stride = Number(text);
+  if (Number.isInteger(stride) && stride > 0) return stride;
+  throw badFlagValue('strides', text, 'whole numbers, as in --strides 8,16,32');
 }
 
 export function optimizationSettings(flags: TrainFlagValues): OptimizationSettings {

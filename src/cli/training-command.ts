@@ -19,6 +19,7 @@ import { BaseCommand, outputFlag, threadsFlag } from './base.ts';
 import { dataFlags, dataOptionsFrom, parseAmount } from './data-flags.ts';
 import { takeOverSignals } from './interrupt.ts';
 import { defaultOutput, readSound, summarize, writeOutput } from './models.ts';
+import { replayRequest, retention } from './retain-flags.ts';
 import { setSizes } from './sizes.ts';
 import { trainFlags } from './train-flags.ts';
 import { TrainLog } from './train-log.ts';
@@ -74,8 +75,9 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     this.outputIsStdout = output === '-';
     setSizes(original, this.sizes);
     const before = summarize(original, path);
+    const start = original.clone();
     this.#setHead(original, flags);
-    const { data, validation } = await this.#datasets(original, flags);
+    const { data, validation, open } = await this.#datasets(original, flags);
     const sample = await data.take?.([0]);
     const inferred = () => (sample ? this.objectiveName(original, sample) : 'output');
     const name = flags.objective ?? (flags.loss ? 'output' : inferred());
@@ -92,7 +94,10 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
       validation,
       batch: flags.batch ?? BATCH,
       objective: name && OBJECTIVES[name],
-      objectiveSettings: objectiveSettings(this.objectiveFlags(flags)),
+      objectiveSettings: {
+        ...objectiveSettings(this.objectiveFlags(flags)),
+        boxes: sample?.targets.get('boxes')?.shape[1],
+      },
       isPaired: name === 'contrastive',
       masking: name === 'mlm' ? maskingOf(original, flags) : undefined,
       optimization: optimizationSettings(flags),
@@ -106,6 +111,8 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
       freeze: flags.freeze.map(parsePattern),
       lora: loraRequest(flags),
       teaching: this.teaching(original),
+      replay: await replayRequest(flags, open),
+      retention: await retention(flags, start, name, open),
       seed: flags.seed,
       session: await this.#session(),
       onStart: (facts) => log.start(facts),
@@ -154,7 +161,12 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
   async #datasets(
     original: Model,
     flags: TrainingFlagValues,
-  ): Promise<{ data: Dataset; validation: Dataset | undefined }> {
+  ): Promise<{
+    data: Dataset;
+    validation: Dataset | undefined;
+    /** Other data, whole, without --split and --limit. */
+    open(path: string): Promise<Dataset>;
+  }> {
     const options = dataOptionsFrom(flags);
     const specs = inputSpecs(original).map((input) => ({
       ...input,
@@ -163,12 +175,15 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     const data = await openDataset(flags.data ?? '', specs, options);
     const { split: _, part: __, ...whole } = options;
     const tokenizer = data.vocabulary ?? options.tokenizer;
+    const open = (path: string) =>
+      openDataset(path, specs, { ...whole, tokenizer, limit: undefined });
     if (flags.val) {
-      return { data, validation: await openDataset(flags.val, specs, { ...whole, tokenizer }) };
+      const validation = await openDataset(flags.val, specs, { ...whole, tokenizer });
+      return { data, validation, open };
     }
-    if (options.split === undefined) return { data, validation: undefined };
+    if (options.split === undefined) return { data, validation: undefined, open };
     const rest = { ...options, part: 'rest', limit: undefined } as const;
-    return { data, validation: await openDataset(flags.data ?? '', specs, rest) };
+    return { data, validation: await openDataset(flags.data ?? '', specs, rest), open };
   }
 }
 

@@ -8,7 +8,7 @@ import { Tensor } from '../tensor/tensor.ts';
 import { FEATURE_LOSSES, type FeatureLossName, softDivergence } from './distillation.ts';
 import type { Formula } from './formula.ts';
 import type { Match } from './matching.ts';
-import { logitsOf, type Mean, meanOf, type Objective } from './objectives/objective.ts';
+import { logitsOf, type Mean, meanOf, meanValue, type Objective } from './objectives/objective.ts';
 import type { Course } from './schedule.ts';
 
 export interface Distillation {
@@ -45,12 +45,11 @@ export function distilled(d: Distillation): Objective {
         real,
       );
       const count = hard?.loss.count ?? soft.count;
-      const mean = ({ sum, count: n }: Mean) => f.div(sum, f.max(n, 1e-12));
-      let loss = mean(soft);
+      let loss = meanValue(f, soft);
       if (hard) {
         const share = now('alpha', d.alpha);
         const rest = f.op('Sub', [f.number(1, 'float32'), share]);
-        loss = f.add(f.mul(loss, share), f.mul(mean(hard.loss), rest));
+        loss = f.add(f.mul(loss, share), f.mul(meanValue(f, hard.loss), rest));
       }
       const metrics = new Map(hard?.metrics);
       metrics.set('soft', soft);
