@@ -4,6 +4,7 @@ import { badCheckpoint } from '../errors/train.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { readCheckpoint, writeCheckpoint } from '../train/checkpoint.ts';
 import type { TrainingGraph } from '../train/plan.ts';
+import type { RateRange } from '../train/rate-range.ts';
 import { initialState, type Position, START, type State } from '../train/trainer.ts';
 import type { TrainRequest } from './train-request.ts';
 import type { Watch } from './train-watch.ts';
@@ -25,24 +26,28 @@ export function stateWeights(
 
 export function saveState(
   request: TrainRequest,
-  watch: Watch,
+  { watch, rateRange }: Pick<Start, 'rateRange'> & { readonly watch: Watch },
   state: State,
   position: Position,
 ): void {
-  if (!request.checkpoint) return;
+  const { checkpoint, seed, batch } = request;
+  if (!checkpoint) return;
   const best = [...(watch.best ?? [])].map(([name, tensor]) => [`best/${name}`, tensor] as const);
-  writeCheckpoint(request.checkpoint, {
+  writeCheckpoint(checkpoint, {
     state: new Map([...state, ...best]),
-    facts: { position, evaluations: watch.facts(), seed: request.seed, batch: request.batch },
+    facts: { position, rateRange, evaluations: watch.facts(), seed, batch },
   });
 }
 
+export interface Start {
+  readonly state: State;
+  readonly position: Position;
+  /** The test that the rate came from. */
+  readonly rateRange?: RateRange | undefined;
+}
+
 /** Where the run starts: at its beginning, or where the checkpoint stands. */
-export function startOf(
-  request: TrainRequest,
-  graph: TrainingGraph,
-  watch: Watch,
-): { state: State; position: Position } {
+export function startOf(request: TrainRequest, graph: TrainingGraph, watch: Watch): Start {
   if (!request.resume) return { state: initialState(graph), position: START };
   const path = request.checkpoint ?? '';
   const { state, facts } = readCheckpoint(path);
@@ -58,5 +63,9 @@ export function startOf(
     throw badCheckpoint(path, `its ${name} is ${facts[name]}, not ${request[name]}`);
   }
   watch.restore(facts['evaluations'], state);
-  return { state: new Map(own), position: facts['position'] as Position };
+  const rateRange = facts['rateRange'] as RateRange | undefined;
+  if (request.optimization.rate === 'auto' && !rateRange) {
+    throw badCheckpoint(path, 'the rate of its run was not chosen by --lr auto');
+  }
+  return { state: new Map(own), position: facts['position'] as Position, rateRange };
 }

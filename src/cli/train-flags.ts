@@ -44,7 +44,11 @@ export const trainFlags = {
     default: 'adamw',
     ...optimisation,
   }),
-  lr: number('learning rate at its peak (default: that of the optimiser)', 'RATE', optimisation),
+  lr: number(
+    'learning rate at its peak, or auto: what a short test finds (default: that of the optimiser)',
+    'RATE',
+    optimisation,
+  ),
   schedule: Flags.option({ options: Object.keys(SCHEDULES) as ScheduleName[] })({
     summary: 'the way of the learning rate',
     default: 'cosine',

@@ -29,6 +29,14 @@ export function trainMetrics({ objective, log, result }: Findings): Record<strin
     load_ms: facts?.loadMs ?? 0,
     skipped_steps: log.skipped,
     trained_tensors: facts?.trained.length ?? 0,
+    ...(facts?.rateRange
+      ? {
+          lr_range: {
+            ...facts.rateRange,
+            curve: facts.rateRange.curve.map((point) => ({ ...point })),
+          },
+        }
+      : {}),
   };
 }
 

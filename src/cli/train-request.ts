@@ -9,6 +9,7 @@ import type { FeatureLossName } from '../train/distillation.ts';
 import type { Masking } from '../train/masking.ts';
 import type { LayerMap } from '../train/matching.ts';
 import type { Objective, ObjectiveSettings } from '../train/objectives/objective.ts';
+import type { RateRange } from '../train/rate-range.ts';
 import type { Position, Progress } from '../train/trainer.ts';
 import type { OptimizationSettings } from './train-settings.ts';
 
@@ -76,6 +77,8 @@ export interface RunFacts {
   readonly nodes: number;
   readonly buildMs: number;
   readonly loadMs: number;
+  /** The test that the rate comes from. */
+  readonly rateRange?: RateRange | undefined;
 }
 
 export interface Evaluation {

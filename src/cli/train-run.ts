@@ -4,8 +4,10 @@
 import type { Dataset } from '../data/dataset.ts';
 import { batchTooLarge, dataHasNoOrder } from '../errors/train.ts';
 import { loadModel } from '../runtime/runner.ts';
+import type { Feeds } from '../tensor/feeds.ts';
 import { Feeder } from '../train/feeder.ts';
 import type { TrainingGraph } from '../train/plan.ts';
+import { rangeTest } from '../train/rate-range.ts';
 import { Sampler } from '../train/sampler.ts';
 import { rateAt } from '../train/schedule.ts';
 import { train } from '../train/trainer.ts';
@@ -36,7 +38,17 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
   const validation = await openValidation(request, graphs, samples);
   try {
     const watch = new Watch(request, validation?.judge.bind(validation));
+    const source = feederOf(request, graphs, data, graph.data);
+    const run = (feeds: Feeds) => session.run(feeds);
+    const feed = (step: number, count: number) => source.training(sampler, step, count);
     const start = startOf(request, graph, watch);
+    const { accumulate } = optimization;
+    const context = { run, feed, isStopped: request.isStopped };
+    const rateRange =
+      optimization.rate === 'auto'
+        ? (start.rateRange ??
+          (await rangeTest({ graph, accumulate, stepsPerEpoch }, context, start.state)))
+        : undefined;
     request.onStart?.({
       steps,
       stepsPerEpoch,
@@ -47,28 +59,28 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
       nodes: graph.model.graph.nodeCount,
       buildMs,
       loadMs: session.loadMs,
+      rateRange,
     });
-    const source = feederOf(request, graphs, data, graph.data);
     const done = await train(
       {
         graph,
         steps,
         stepsPerEpoch,
-        accumulate: optimization.accumulate,
-        rate: rateOf(optimization, steps),
+        accumulate,
+        rate: rateOf(optimization, rateRange?.chosen, steps),
         sparsity,
         evaluateEvery: request.evaluateEvery ?? stepsPerEpoch,
         checkpointEvery: request.checkpointEvery ?? stepsPerEpoch,
       },
       {
-        run: (feeds) => session.run(feeds),
-        feed: (step, count) => source.training(sampler, step, count),
+        run,
+        feed,
         ...(validation ? { evaluate: watch.evaluate.bind(watch) } : {}),
         diagnose: async (state, step) => {
-          const stacked = await source.training(sampler, step, 1);
+          const stacked = await feed(step, 1);
           return firstNotFinite(graphs.plain, graph, state, stacked, request.session);
         },
-        save: async (state, position) => saveState(request, watch, state, position),
+        save: async (state, position) => saveState(request, { watch, rateRange }, state, position),
         ...(request.onProgress ? { report: request.onProgress } : {}),
         ...(request.isStopped ? { isStopped: request.isStopped } : {}),
       },
@@ -90,11 +102,23 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
   }
 }
 
-function rateOf(o: OptimizationSettings, steps: number): (update: number) => number {
+/** `peak`: where it was chosen by a test. */
+function rateOf(
+  o: OptimizationSettings,
+  peak: number | undefined,
+  steps: number,
+): (update: number) => number {
   const updates = Math.max(1, Math.floor(steps / o.accumulate));
   const warmup = o.warmup < 1 ? Math.round(o.warmup * updates) : o.warmup;
   const every = Math.max(1, Math.round(updates / 3));
-  const settings = { peak: o.rate, steps: updates, warmup, floor: 0, every, factor: 0.1 };
+  const settings = {
+    peak: peak ?? Number(o.rate),
+    steps: updates,
+    warmup,
+    floor: 0,
+    every,
+    factor: 0.1,
+  };
   return (update) => rateAt(o.schedule, update, settings);
 }
 

@@ -51,7 +51,8 @@ export interface OptimizationSettings {
   readonly name: string;
   readonly optimizer: Optimizer;
   readonly settings: OptimizerSettings;
-  readonly rate: number;
+  /** `auto`: what a range test from the first weights says. */
+  readonly rate: number | 'auto';
   readonly decay: number;
   readonly clipNorm?: number | undefined;
   readonly clipValue?: number | undefined;
@@ -94,7 +95,7 @@ export function optimizationSettings(flags: TrainFlagValues): OptimizationSettin
       momentum: share('momentum', flags.momentum) ?? own.momentum,
       nesterov: flags.nesterov ?? false,
     },
-    rate: amount('lr', flags.lr) ?? optimizer.defaults.rate,
+    rate: flags.lr === 'auto' ? 'auto' : (amount('lr', flags.lr) ?? optimizer.defaults.rate),
     decay: amount('weight-decay', flags['weight-decay']) ?? DECAY,
     clipNorm: amount('clip', flags.clip),
     clipValue: amount('clip-value', flags['clip-value']),

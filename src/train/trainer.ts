@@ -5,10 +5,9 @@
 import { lossNotFinite } from '../errors/train.ts';
 import type { Feeds } from '../tensor/feeds.ts';
 import { Tensor } from '../tensor/tensor.ts';
-import { STEP } from './dropout.ts';
+import { type Clock, stepInputs } from './clock.ts';
 import { NEXT, STEPS } from './loop.ts';
-import { BOUNDARY, DROP, PRUNE, RATE, SPARSITY, type TrainingGraph } from './plan.ts';
-import { type SparsitySchedule, sparsityAt } from './sparsity.ts';
+import type { TrainingGraph } from './plan.ts';
 
 export type State = ReadonlyMap<string, Tensor>;
 
@@ -43,14 +42,9 @@ export interface Verdict {
   readonly stop: boolean;
 }
 
-export interface TrainerPlan {
-  readonly graph: TrainingGraph;
+export interface TrainerPlan extends Clock {
   readonly steps: number;
   readonly stepsPerEpoch: number;
-  readonly accumulate: number;
-  /** The rate of an update, from 0. */
-  rate(update: number): number;
-  readonly sparsity?: SparsitySchedule | undefined;
   /** Steps after which something has to happen: every so many. */
   readonly evaluateEvery: number;
   readonly checkpointEvery: number;
@@ -95,6 +89,11 @@ export function initialState({ state }: TrainingGraph): Map<string, Tensor> {
   return new Map(state.map(({ name, initial }) => [name, initial]));
 }
 
+/** The state that a run of the graph ends with. */
+export function nextState({ state }: TrainingGraph, results: Feeds): State {
+  return new Map(state.map(({ name }) => [name, results.get(`${NEXT}${name}`) as Tensor]));
+}
+
 class Run {
   readonly #plan: TrainerPlan;
   readonly #context: TrainerContext;
@@ -136,8 +135,10 @@ class Run {
     const chunk = this.#next?.step === step ? this.#next : this.#prepare(step);
     const started = performance.now();
     const data = await chunk.feeds;
-    const rates = this.#rates(step, chunk.count);
-    const feeds = new Map([...data, ...this.#state, ...rates]);
+    const { rateFactor } = this.#position;
+    const rate = (update: number) => this.#plan.rate(update) * rateFactor;
+    const told = stepInputs({ ...this.#plan, rate }, step, chunk.count);
+    const feeds = new Map([...data, ...this.#state, ...told]);
     feeds.set(STEPS, Tensor.scalar('int64', chunk.count));
     const ran = performance.now();
     const running = this.#context.run(feeds);
@@ -146,9 +147,7 @@ class Run {
     this.#next = after < this.#plan.steps ? this.#prepare(after) : undefined;
     const results = await running;
     const ms = performance.now() - ran;
-    this.#state = new Map(
-      this.#plan.graph.state.map(({ name }) => [name, results.get(`${NEXT}${name}`) as Tensor]),
-    );
+    this.#state = nextState(this.#plan.graph, results);
     await this.#report(results, step, chunk.count, ms, performance.now() - started - ms);
     this.#position = { ...this.#position, step: after };
     this.#resize(ms / chunk.count);
@@ -169,52 +168,6 @@ class Run {
     );
     const most = Math.max(1, Math.min(MOST_STEPS, Math.floor(CHUNK_BYTES / bytes)));
     this.#size = Math.max(1, Math.min(most, Math.round(CHUNK_MS / stepMs), this.#size * 8));
-  }
-
-  /** What a step is told beside its data: rate, end of a group, zeros that are due. */
-  #rates(step: number, count: number): Map<string, Tensor> {
-    const { accumulate, rate, graph, sparsity } = this.#plan;
-    const { rateFactor } = this.#position;
-    const at = (i: number) => Math.floor((step + i) / accumulate);
-    const numbers = (of: (i: number) => number) =>
-      Tensor.of(
-        'float32',
-        [count],
-        Float32Array.from({ length: count }, (_, i) => of(i)),
-      );
-    const flags = (of: (i: number) => boolean) =>
-      Tensor.fromBytes(
-        'bool',
-        [count],
-        Uint8Array.from({ length: count }, (_, i) => +of(i)),
-      );
-    const feeds = new Map([[RATE, numbers((i) => rate(at(i)) * rateFactor)]]);
-    if (graph.data.some(({ name }) => name === BOUNDARY)) {
-      feeds.set(
-        BOUNDARY,
-        flags((i) => (step + i + 1) % accumulate === 0),
-      );
-    }
-    if (graph.data.some(({ name }) => name === STEP)) {
-      const numbered = Float64Array.from({ length: count }, (_, i) => step + i);
-      feeds.set(STEP, Tensor.of('float64', [count], numbered));
-    }
-    if (sparsity) {
-      const due = (i: number) => sparsityAt(sparsity, at(i));
-      feeds.set(
-        SPARSITY,
-        numbers((i) => due(i).sparsity),
-      );
-      feeds.set(
-        PRUNE,
-        flags((i) => due(i).prune),
-      );
-      feeds.set(
-        DROP,
-        numbers((i) => due(i).drop),
-      );
-    }
-    return feeds;
   }
 
   async #report(

@@ -1,0 +1,44 @@
+// What every step is told beside its data, by its number alone: the rate, whether a group of
+// micro-batches ends, how many zeros are due.
+
+import type { Feeds } from '../tensor/feeds.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import { STEP } from './dropout.ts';
+import { BOUNDARY, DROP, PRUNE, RATE, SPARSITY, type TrainingGraph } from './plan.ts';
+import { type SparsitySchedule, sparsityAt } from './sparsity.ts';
+
+export interface Clock {
+  readonly graph: TrainingGraph;
+  /** Steps that make one update. */
+  readonly accumulate: number;
+  /** The rate of an update, from 0. */
+  rate(update: number): number;
+  readonly sparsity?: SparsitySchedule | undefined;
+}
+
+const NOTHING_DUE = { sparsity: 0, prune: false, drop: 0 };
+
+/** Inputs [count] of the steps from `step` on. */
+export function stepInputs(clock: Clock, step: number, count: number): Feeds {
+  const { accumulate, sparsity } = clock;
+  const at = (i: number) => Math.floor((step + i) / accumulate);
+  const due = (i: number) => (sparsity ? sparsityAt(sparsity, at(i)) : NOTHING_DUE);
+  const of = <T>(value: (i: number) => T) => Array.from({ length: count }, (_, i) => value(i));
+  const floats = (value: (i: number) => number) => Tensor.of('float32', [count], of(value));
+  const flags = (value: (i: number) => boolean) =>
+    Tensor.fromBytes('bool', [count], Uint8Array.from(of((i) => +value(i))));
+  const all: Record<string, () => Tensor> = {
+    [RATE]: () => floats((i) => clock.rate(at(i))),
+    [BOUNDARY]: () => flags((i) => (step + i + 1) % accumulate === 0),
+    [STEP]: () => Tensor.of('float64', [count], Float64Array.from(of((i) => step + i))),
+    [SPARSITY]: () => floats((i) => due(i).sparsity),
+    [PRUNE]: () => flags((i) => due(i).prune),
+    [DROP]: () => floats((i) => due(i).drop),
+  };
+  const feeds = new Map<string, Tensor>();
+  for (const { name } of clock.graph.data) {
+    const make = all[name];
+    if (make) feeds.set(name, make());
+  }
+  return feeds;
+}
