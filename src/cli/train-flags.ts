@@ -70,6 +70,11 @@ export const trainFlags = {
     helpValue: 'N',
     ...optimisation,
   }),
+  adapt: Flags.option({ options: ['noise'] as const })({
+    summary:
+      'scale the rate, that of one batch, by what the noise of the gradients of --accumulate N allows',
+    ...optimisation,
+  }),
   precision: Flags.option({ options: ['fp32', 'fp16', 'bf16'] as const })({
     summary: 'of products and convolutions; weights and everything else stay fp32',
     default: 'fp32',

@@ -77,6 +77,8 @@ export async function makeGraphs(
     clipNorm: optimization.clipNorm,
     clipValue: optimization.clipValue,
     accumulate: optimization.accumulate > 1 ? optimization.accumulate : undefined,
+    adapts: optimization.adapts,
+    samples: request.isPaired ? batch / 2 : batch,
     averaging: optimization.averaging,
     precision: optimization.precision,
     gradientBits: optimization.gradientBits,

@@ -1,6 +1,6 @@
 // What the flags of training ask for, checked and with defaults.
 
-import { badFlagValue } from '../errors/usage.ts';
+import { badFlagValue, usageProblem } from '../errors/usage.ts';
 import type { ObjectiveName } from '../train/objectives/index.ts';
 import { OBJECTIVE_DEFAULTS, type ObjectiveSettings } from '../train/objectives/objective.ts';
 import {
@@ -37,6 +37,7 @@ export interface TrainFlagValues {
   readonly clip?: string | undefined;
   readonly 'clip-value'?: string | undefined;
   readonly accumulate: number;
+  readonly adapt?: 'noise' | undefined;
   readonly ema?: string | undefined;
   readonly precision: 'fp32' | 'fp16' | 'bf16';
   readonly 'grad-bits'?: string | undefined;
@@ -57,6 +58,7 @@ export interface OptimizationSettings {
   readonly clipNorm?: number | undefined;
   readonly clipValue?: number | undefined;
   readonly accumulate: number;
+  readonly adapts: boolean;
   readonly averaging?: number | undefined;
   readonly schedule: ScheduleName;
   /** Steps, or a share of all below 1. */
@@ -84,6 +86,12 @@ export function objectiveSettings(flags: TrainFlagValues): ObjectiveSettings {
 
 export function optimizationSettings(flags: TrainFlagValues): OptimizationSettings {
   const optimizer = OPTIMIZERS[flags.optimizer] as Optimizer;
+  if (flags.adapt && flags.accumulate < 2) {
+    throw usageProblem(
+      `--adapt ${flags.adapt} needs the gradients of several batches`,
+      'Give --accumulate 2 or more.',
+    );
+  }
   const own = { ...OPTIMIZER_DEFAULTS, ...optimizer.defaults };
   return {
     name: flags.optimizer,
@@ -100,6 +108,7 @@ export function optimizationSettings(flags: TrainFlagValues): OptimizationSettin
     clipNorm: amount('clip', flags.clip),
     clipValue: amount('clip-value', flags['clip-value']),
     accumulate: flags.accumulate,
+    adapts: flags.adapt !== undefined,
     averaging: share('ema', flags.ema),
     schedule: flags.schedule,
     warmup: amount('warmup', flags.warmup) ?? 0,

@@ -31,6 +31,10 @@ export interface StepPlan {
   readonly clipValue?: number | undefined;
   /** Micro-batches whose gradients are averaged for one update. */
   readonly accumulate?: number | undefined;
+  /** The rate follows the noise of the gradients; needs two micro-batches or more. */
+  readonly adapts?: boolean | undefined;
+  /** Samples of a micro-batch. */
+  readonly samples?: number | undefined;
   /** Share of the old in the moving average of the weights. */
   readonly averaging?: number | undefined;
   /** Products in half precision; the loss is scaled for float16. */

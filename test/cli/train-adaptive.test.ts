@@ -1,4 +1,4 @@
-// Training that chooses for itself: its rate.
+// Training that chooses for itself: its rate, and how it follows the noise of the gradients.
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -50,3 +50,31 @@ describe('train --lr auto', () => {
     expect(readFileSync(at('killed.onnx')).equals(readFileSync(at('whole.onnx')))).toBe(true);
   }, 60_000);
 });
+
+describe('train --adapt noise', () => {
+  it('gets further in the same number of updates, and says how noisy gradients are', async () => {
+    const flags = ['--epochs', '6', '--accumulate', '8', '--batch', '16', '--optimizer', 'sgd'];
+    const rate = ['--lr', '0.02', '--schedule', 'constant'];
+    const plain = metrics<Adapted>(await train('plain.onnx', ...flags, ...rate));
+    const adapted = metrics<Adapted>(
+      await train('gain.onnx', ...flags, ...rate, '--adapt', 'noise'),
+    );
+    expect(adapted.validation.loss).toBeLessThan(plain.validation.loss);
+    expect(adapted.gain).toBeGreaterThan(1);
+    expect(adapted.gain).toBeLessThanOrEqual(8);
+    expect(adapted.noise_scale).toBeGreaterThan(0);
+    expect(plain.gain).toBeUndefined();
+  }, 60_000);
+
+  it('needs several batches for an update', async () => {
+    const run = await train('none.onnx', '--adapt', 'noise');
+    expect(run.code).toBe(2);
+    expect(run.stderr).toMatch(/--accumulate 2/);
+  });
+});
+
+interface Adapted {
+  readonly validation: { readonly loss: number };
+  readonly gain: number;
+  readonly noise_scale: number;
+}
