@@ -24,6 +24,26 @@ export function stateWeights(
   return weights;
 }
 
+/** What is penalised, by the name of the weight. */
+export function penaltiesOf({ state }: TrainingGraph, from: State): Map<string, Tensor> {
+  const own = state.filter(({ kind }) => kind === 'penalty');
+  return new Map(own.map(({ name, of }) => [of ?? '', from.get(name) as Tensor]));
+}
+
+/** The state with what is penalised set anew. */
+export function withPenalties(
+  { state }: TrainingGraph,
+  from: State,
+  penalties: ReadonlyMap<string, Tensor>,
+): State {
+  const next = new Map(from);
+  for (const { name, kind, of = '' } of state) {
+    const penalty = penalties.get(of);
+    if (kind === 'penalty' && penalty) next.set(name, penalty);
+  }
+  return next;
+}
+
 export function saveState(
   request: TrainRequest,
   { watch, rateRange }: Pick<Start, 'rateRange'> & { readonly watch: Watch },

@@ -84,11 +84,17 @@ export const trainFlags = {
     summary: 'round gradients stochastically to so many bits, with error feedback',
     ...optimisation,
   }),
-  'prune-schedule': Flags.option({ options: ['magnitude', 'movement', 'rigl'] as const })({
-    summary: 'make weights zero while training: which ones',
+  'prune-schedule': Flags.option({
+    options: ['magnitude', 'movement', 'rigl', 'structured'] as const,
+  })({
+    summary: 'make weights zero while training: which ones; structured: whole units, which are cut',
     ...optimisation,
   }),
-  'prune-final': number('share of zeros at the end (default 0.5)', 'F', optimisation),
+  'prune-final': number(
+    'share of zeros, or of units that go, at the end (default 0.5)',
+    'F',
+    optimisation,
+  ),
   'prune-begin': number(
     'where pruning begins, as a share of the run (default 0)',
     'F',

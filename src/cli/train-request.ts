@@ -12,6 +12,7 @@ import type { Objective, ObjectiveSettings } from '../train/objectives/objective
 import type { RateRange } from '../train/rate-range.ts';
 import type { Position, Progress } from '../train/trainer.ts';
 import type { OptimizationSettings } from './train-settings.ts';
+import type { StructuredPruning } from './train-structured.ts';
 
 export interface TrainRequest {
   readonly original: Model;
@@ -35,6 +36,8 @@ export interface TrainRequest {
   readonly freeze: readonly Pattern[];
   readonly lora?: LoraRequest | undefined;
   readonly teaching?: Teaching | undefined;
+  /** Whole units are pruned on the way. */
+  readonly structured?: StructuredPruning | undefined;
   readonly seed: number;
   readonly session: SessionOptions;
   /** Told of what was made, before the first step. */
@@ -91,6 +94,8 @@ export interface TrainResult {
   readonly weights: ReadonlyMap<string, Tensor>;
   /** Low-rank changes by name, before they were merged. */
   readonly adapters: ReadonlyMap<string, Tensor>;
+  /** What is zero and can be cut, by weight, where pruning of units is over. */
+  readonly penalties?: ReadonlyMap<string, Tensor> | undefined;
   readonly evaluations: readonly Evaluation[];
   readonly position: Position;
   readonly isStopped: boolean;

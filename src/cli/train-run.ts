@@ -11,7 +11,13 @@ import { rangeTest } from '../train/rate-range.ts';
 import { Sampler } from '../train/sampler.ts';
 import { rateAt } from '../train/schedule.ts';
 import { train } from '../train/trainer.ts';
-import { saveState, startOf, stateWeights } from './train-checkpoint.ts';
+import {
+  penaltiesOf,
+  saveState,
+  startOf,
+  stateWeights,
+  withPenalties,
+} from './train-checkpoint.ts';
 import { firstNotFinite } from './train-diagnosis.ts';
 import { makeGraphs, type TrainGraphs } from './train-graphs.ts';
 import type { TrainRequest, TrainResult } from './train-request.ts';
@@ -28,6 +34,7 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
   const { stepsPerEpoch } = sampler;
   const steps = request.steps(stepsPerEpoch);
   const sparsity = optimization.sparsity(Math.floor(steps / optimization.accumulate));
+  const penalty = optimization.penalty(Math.floor(steps / optimization.accumulate));
   const started = performance.now();
   const { feeds: sample } = await data.take([0]);
   const graphs = await makeGraphs(request, sample, sparsity);
@@ -37,7 +44,9 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
   const session = await loadModel(graph.model, options);
   const validation = await openValidation(request, graphs, samples);
   try {
-    const watch = new Watch(request, validation?.judge.bind(validation));
+    const pruned = ((sparsity ?? penalty)?.end ?? -1) + 1;
+    const settled = pruned * optimization.accumulate;
+    const watch = new Watch(request, validation?.judge.bind(validation), settled);
     const source = feederOf(request, graphs, data, graph.data);
     const run = (feeds: Feeds) => session.run(feeds);
     const feed = (step: number, count: number) => source.training(sampler, step, count);
@@ -69,6 +78,8 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
         accumulate,
         rate: rateOf(optimization, rateRange?.chosen, steps),
         sparsity,
+        penalty,
+        chooseAt: penalty && penalty.begin * accumulate,
         evaluateEvery: request.evaluateEvery ?? stepsPerEpoch,
         checkpointEvery: request.checkpointEvery ?? stepsPerEpoch,
       },
@@ -80,6 +91,12 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
           const stacked = await feed(step, 1);
           return firstNotFinite(graphs.plain, graph, state, stacked, request.session);
         },
+        choose: async (state) => {
+          const { structured } = request;
+          if (!structured || !penalty) return state;
+          const penalties = await structured.penalties(stateWeights(graph, state), penalty.final);
+          return withPenalties(graph, state, penalties);
+        },
         save: async (state, position) => saveState(request, { watch, rateRange }, state, position),
         ...(request.onProgress ? { report: request.onProgress } : {}),
         ...(request.isStopped ? { isStopped: request.isStopped } : {}),
@@ -88,10 +105,13 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
       start.position,
     );
     const best = request.keep === 'best' ? watch.best : undefined;
-    const weights = stateWeights(graph, best ?? done.state);
+    const state = best ?? done.state;
+    const weights = stateWeights(graph, state);
+    const isCut = penalty && done.position.step >= settled;
     return {
       weights: graphs.finish(weights),
       adapters: new Map([...weights].filter(([name]) => /#lora_[ab]$/.test(name))),
+      penalties: isCut ? penaltiesOf(graph, state) : undefined,
       evaluations: watch.evaluations,
       position: done.position,
       isStopped: done.isStopped,

@@ -9,6 +9,7 @@ import {
   type Optimizer,
   type OptimizerSettings,
 } from '../train/optimizers.ts';
+import type { PenaltySchedule } from '../train/penalty.ts';
 import type { HalfType } from '../train/precision.ts';
 import type { ScheduleName } from '../train/schedule.ts';
 import type { SparsityRule, SparsitySchedule } from '../train/sparsity.ts';
@@ -41,7 +42,7 @@ export interface TrainFlagValues {
   readonly ema?: string | undefined;
   readonly precision: 'fp32' | 'fp16' | 'bf16';
   readonly 'grad-bits'?: string | undefined;
-  readonly 'prune-schedule'?: SparsityRule | undefined;
+  readonly 'prune-schedule'?: SparsityRule | 'structured' | undefined;
   readonly 'prune-final'?: string | undefined;
   readonly 'prune-begin'?: string | undefined;
   readonly 'prune-end'?: string | undefined;
@@ -67,6 +68,7 @@ export interface OptimizationSettings {
   readonly gradientBits?: number | undefined;
   /** Of a run of so many updates. */
   sparsity(updates: number): SparsitySchedule | undefined;
+  penalty(updates: number): PenaltySchedule | undefined;
 }
 
 const DECAY = 0.01;
@@ -115,19 +117,34 @@ export function optimizationSettings(flags: TrainFlagValues): OptimizationSettin
     precision: HALF[flags.precision],
     gradientBits: flags['grad-bits'] === undefined ? undefined : Number(flags['grad-bits']),
     sparsity: (updates) => sparsitySchedule(flags, updates),
+    penalty: (updates) => penaltySchedule(flags, updates),
   };
 }
 
 const HALF = { fp32: undefined, fp16: 'float16', bf16: 'bfloat16' } as const;
 const CHOICES = 50;
 
-function sparsitySchedule(flags: TrainFlagValues, updates: number): SparsitySchedule | undefined {
-  const rule = flags['prune-schedule'];
-  if (!rule) return undefined;
+/** How much goes, and between which updates. */
+function pruningTime(flags: TrainFlagValues, updates: number) {
   const begin = Math.round((share('prune-begin', flags['prune-begin']) ?? 0) * updates);
   const end = Math.round((share('prune-end', flags['prune-end']) ?? 0.7) * updates);
-  const every = flags['prune-every'] ?? Math.max(1, Math.round((end - begin) / CHOICES));
-  return { rule, final: share('prune-final', flags['prune-final']) ?? 0.5, begin, end, every };
+  return { final: share('prune-final', flags['prune-final']) ?? 0.5, begin, end };
+}
+
+function sparsitySchedule(flags: TrainFlagValues, updates: number): SparsitySchedule | undefined {
+  const rule = flags['prune-schedule'];
+  if (!rule || rule === 'structured') return undefined;
+  const time = pruningTime(flags, updates);
+  const every = flags['prune-every'] ?? Math.max(1, Math.round((time.end - time.begin) / CHOICES));
+  return { rule, ...time, every };
+}
+
+function penaltySchedule(flags: TrainFlagValues, updates: number): PenaltySchedule | undefined {
+  if (flags['prune-schedule'] !== 'structured') return undefined;
+  const { final, begin, end } = pruningTime(flags, updates);
+  // The last update at the latest sets what is left of the units to zero.
+  const last = Math.max(0, updates - 1);
+  return { final, begin: Math.min(begin, last), end: Math.min(Math.max(begin, end), last) };
 }
 
 /** Steps of the whole run. */

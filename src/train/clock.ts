@@ -1,10 +1,11 @@
 // What every step is told beside its data, by its number alone: the rate, whether a group of
-// micro-batches ends, how many zeros are due.
+// micro-batches ends, how many zeros are due, how large the penalty is.
 
 import type { Feeds } from '../tensor/feeds.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { STEP } from './dropout.ts';
-import { BOUNDARY, DROP, PRUNE, RATE, SPARSITY, type TrainingGraph } from './plan.ts';
+import { type PenaltySchedule, shrinkAt } from './penalty.ts';
+import { BOUNDARY, DROP, PRUNE, RATE, SHRINK, SPARSITY, type TrainingGraph } from './plan.ts';
 import { type SparsitySchedule, sparsityAt } from './sparsity.ts';
 
 export interface Clock {
@@ -14,13 +15,14 @@ export interface Clock {
   /** The rate of an update, from 0. */
   rate(update: number): number;
   readonly sparsity?: SparsitySchedule | undefined;
+  readonly penalty?: PenaltySchedule | undefined;
 }
 
 const NOTHING_DUE = { sparsity: 0, prune: false, drop: 0 };
 
 /** Inputs [count] of the steps from `step` on. */
 export function stepInputs(clock: Clock, step: number, count: number): Feeds {
-  const { accumulate, sparsity } = clock;
+  const { accumulate, sparsity, penalty } = clock;
   const at = (i: number) => Math.floor((step + i) / accumulate);
   const due = (i: number) => (sparsity ? sparsityAt(sparsity, at(i)) : NOTHING_DUE);
   const of = <T>(value: (i: number) => T) => Array.from({ length: count }, (_, i) => value(i));
@@ -34,6 +36,7 @@ export function stepInputs(clock: Clock, step: number, count: number): Feeds {
     [SPARSITY]: () => floats((i) => due(i).sparsity),
     [PRUNE]: () => flags((i) => due(i).prune),
     [DROP]: () => floats((i) => due(i).drop),
+    [SHRINK]: () => floats((i) => (penalty ? shrinkAt(penalty, at(i)) : 0)),
   };
   const feeds = new Map<string, Tensor>();
   for (const { name } of clock.graph.data) {

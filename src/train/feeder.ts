@@ -10,7 +10,7 @@ import { STEP } from './dropout.ts';
 import { REAL } from './evaluation.ts';
 import { type Masking, maskTokens } from './masking.ts';
 import type { TargetSpec } from './objectives/objective.ts';
-import { BOUNDARY, DROP, type InputOf, PRUNE, RATE, SPARSITY } from './plan.ts';
+import { BOUNDARY, DROP, type InputOf, PRUNE, RATE, SHRINK, SPARSITY } from './plan.ts';
 import type { Sampler } from './sampler.ts';
 import { targetOf } from './targets.ts';
 
@@ -27,7 +27,7 @@ export interface FeederOptions {
 }
 
 const PREFIX = 'target/';
-const OWN = new Set([RATE, BOUNDARY, REAL, SPARSITY, PRUNE, DROP, STEP]);
+const OWN = new Set([RATE, BOUNDARY, REAL, SPARSITY, PRUNE, DROP, SHRINK, STEP]);
 
 export class Feeder {
   readonly #options: FeederOptions;

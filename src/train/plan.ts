@@ -45,6 +45,8 @@ export interface StepPlan {
   readonly sparsity?:
     | { readonly rule: SparsityRule; applies(parameter: Value): boolean }
     | undefined;
+  /** Units are pruned by a penalty that grows. */
+  readonly penalises?: boolean | undefined;
 }
 
 export type StateKind =
@@ -55,6 +57,7 @@ export type StateKind =
   | 'sum'
   | 'mask'
   | 'score'
+  | 'penalty'
   | 'residue'
   | 'scalar';
 
@@ -89,3 +92,5 @@ export const BOUNDARY = 'boundary';
 export const SPARSITY = 'sparsity';
 export const PRUNE = 'prune';
 export const DROP = 'drop';
+/** Share of what is penalised that goes. */
+export const SHRINK = 'shrink';

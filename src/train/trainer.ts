@@ -48,6 +48,8 @@ export interface TrainerPlan extends Clock {
   /** Steps after which something has to happen: every so many. */
   readonly evaluateEvery: number;
   readonly checkpointEvery: number;
+  /** The step before which the context chooses what is pruned. */
+  readonly chooseAt?: number | undefined;
 }
 
 export interface TrainerContext {
@@ -56,6 +58,8 @@ export interface TrainerContext {
   feed(step: number, count: number): Promise<Feeds>;
   evaluate?(state: State, position: Position): Promise<Verdict>;
   save?(state: State, position: Position): Promise<void>;
+  /** The state with the choice of what is pruned in it. */
+  choose?(state: State): Promise<State>;
   report?(progress: Progress): void;
   /** The name of the first tensor that is not finite with the data of a step. */
   diagnose?(state: State, step: number): Promise<string | undefined>;
@@ -112,6 +116,9 @@ class Run {
   async toEnd(): Promise<Trained> {
     let isStopped = false;
     while (this.#position.step < this.#plan.steps && !isStopped) {
+      if (this.#context.choose && this.#position.step === this.#plan.chooseAt) {
+        this.#state = await this.#context.choose(this.#state);
+      }
       await this.#chunk();
       const stop = await this.#between();
       isStopped = this.#context.isStopped?.() ?? false;
@@ -125,8 +132,9 @@ class Run {
 
   /** Steps until something has to happen. */
   #room(step: number): number {
-    const { steps, stepsPerEpoch, evaluateEvery, checkpointEvery } = this.#plan;
+    const { steps, stepsPerEpoch, evaluateEvery, checkpointEvery, chooseAt = 0 } = this.#plan;
     const borders = [stepsPerEpoch, evaluateEvery, checkpointEvery].map((n) => n - (step % n));
+    if (step < chooseAt) borders.push(chooseAt - step);
     return Math.min(steps - step, ...borders);
   }
 

@@ -6,7 +6,8 @@ import { Builder, Graph, type Value } from '../graph/index.ts';
 import { Formula } from './formula.ts';
 import { roundGradient } from './gradient-bits.ts';
 import { gainOf, type NoiseState, nextNoise, noiseScale, noiseState } from './noise-scale.ts';
-import { BOUNDARY, DROP, PRUNE, RATE, SPARSITY, type StepPlan } from './plan.ts';
+import { shrunk } from './penalty.ts';
+import { BOUNDARY, DROP, PRUNE, RATE, SHRINK, SPARSITY, type StepPlan } from './plan.ts';
 import type { LossScale } from './precision.ts';
 import { nextMask } from './sparsity.ts';
 import type { Slot, StateWriter } from './state.ts';
@@ -35,6 +36,7 @@ interface Around {
   readonly rate: Value;
   readonly counter: Slot;
   readonly clock: MaskClock | undefined;
+  readonly shrink: Value | undefined;
 }
 
 export class Updater {
@@ -92,7 +94,7 @@ export class Updater {
   #branch(isSound: Value, { trained, micro, norm, noise }: Raw): void {
     const f = this.#f;
     const state = this.#state;
-    const { model, accumulate, sparsity } = this.#plan;
+    const { model, accumulate, sparsity, penalises } = this.#plan;
     const sums = accumulate ? trained.map((value) => state.beside(value, 'sum', 0)) : [];
     const gradients = micro.map((g, i) => (sums[i] ? f.add(sums[i].input, g) : g));
     const grown = new Map(sums.map((slot, i) => [slot, gradients[i] as Value]));
@@ -110,6 +112,7 @@ export class Updater {
         prune: state.everyStep(PRUNE, 'bool'),
         drop: state.everyStep(DROP, 'float32'),
       },
+      shrink: penalises ? state.everyStep(SHRINK, 'float32') : undefined,
     };
     const scalars = [around.counter, ...Object.values(noise ?? {})];
     const moved = [...trained.flatMap((value) => this.#declare(value)), ...scalars, ...sums];
@@ -138,9 +141,11 @@ export class Updater {
 
   /** State of a parameter: itself, the optimiser's slots, its average, its mask. */
   #declare(value: Value): Slot[] {
-    const { optimizer, averaging, sparsity, gradientBits } = this.#plan;
+    const { optimizer, averaging, sparsity, penalises, gradientBits } = this.#plan;
     const state = this.#state;
     const isMasked = sparsity?.applies(value) ?? false;
+    // What is penalised is chosen between steps, and stays as it is in them.
+    if (penalises) state.beside(value, 'penalty', 0);
     return [
       state.own('parameter', value),
       ...optimizer.slots.map((name) => state.beside(value, 'slot', 0, name)),
@@ -214,7 +219,10 @@ export class Updater {
       optimizerSettings,
     );
     slots.forEach((one, j) => void updated.set(one, result.slots[j] as Value));
-    const weight = this.#masked(f, { ...c, gradient }, result.parameter);
+    const [penalty] = this.#state.of(parameter, 'penalty');
+    const { shrink } = c.around;
+    const free = this.#masked(f, { ...c, gradient }, result.parameter);
+    const weight = penalty && shrink ? shrunk(f, free, penalty.input, shrink) : free;
     set(slot('parameter'), weight);
     const sum = slot('sum');
     if (sum) updated.set(sum, f.mul(sum.input, 0));
