@@ -51,7 +51,11 @@ export const trainFlags = {
     default: 'adamw',
     ...optimisation,
   }),
-  lr: number('learning rate at its peak (default: that of the optimiser)', 'RATE', optimisation),
+  lr: number(
+    'learning rate at its peak, or auto: what a short test finds (default: that of the optimiser)',
+    'RATE',
+    optimisation,
+  ),
   schedule: Flags.option({ options: Object.keys(SCHEDULES) as ScheduleName[] })({
     summary: 'the way of the learning rate',
     default: 'cosine',
@@ -73,6 +77,11 @@ export const trainFlags = {
     helpValue: 'N',
     ...optimisation,
   }),
+  adapt: Flags.option({ options: ['noise'] as const })({
+    summary:
+      'scale the rate, that of one batch, by what the noise of the gradients of --accumulate N allows',
+    ...optimisation,
+  }),
   precision: Flags.option({ options: ['fp32', 'fp16', 'bf16'] as const })({
     summary: 'of products and convolutions; weights and everything else stay fp32',
     default: 'fp32',
@@ -82,11 +91,17 @@ export const trainFlags = {
     summary: 'round gradients stochastically to so many bits, with error feedback',
     ...optimisation,
   }),
-  'prune-schedule': Flags.option({ options: ['magnitude', 'movement', 'rigl'] as const })({
-    summary: 'make weights zero while training: which ones',
+  'prune-schedule': Flags.option({
+    options: ['magnitude', 'movement', 'rigl', 'structured'] as const,
+  })({
+    summary: 'make weights zero while training: which ones; structured: whole units, which are cut',
     ...optimisation,
   }),
-  'prune-final': number('share of zeros at the end (default 0.5)', 'F', optimisation),
+  'prune-final': number(
+    'share of zeros, or of units that go, at the end (default 0.5)',
+    'F',
+    optimisation,
+  ),
   'prune-begin': number(
     'where pruning begins, as a share of the run (default 0)',
     'F',

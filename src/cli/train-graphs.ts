@@ -79,9 +79,12 @@ export async function makeGraphs(
     clipNorm: optimization.clipNorm,
     clipValue: optimization.clipValue,
     accumulate: optimization.accumulate > 1 ? optimization.accumulate : undefined,
+    adapts: optimization.adapts,
+    samples: request.isPaired ? batch / 2 : batch,
     averaging: optimization.averaging,
     precision: optimization.precision,
     gradientBits: optimization.gradientBits,
+    penalises: request.structured !== undefined,
     sparsity: sparsity && { rule: sparsity.rule, applies: decays },
   });
   return {

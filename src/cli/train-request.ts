@@ -9,9 +9,11 @@ import type { FeatureLossName } from '../train/distillation.ts';
 import type { Masking } from '../train/masking.ts';
 import type { LayerMap } from '../train/matching.ts';
 import type { Objective, ObjectiveSettings } from '../train/objectives/objective.ts';
+import type { RateRange } from '../train/rate-range.ts';
 import type { Course } from '../train/schedule.ts';
 import type { Position, Progress } from '../train/trainer.ts';
 import type { OptimizationSettings } from './train-settings.ts';
+import type { StructuredPruning } from './train-structured.ts';
 
 export interface TrainRequest {
   readonly original: Model;
@@ -37,6 +39,8 @@ export interface TrainRequest {
   readonly replay?: ReplayRequest | undefined;
   readonly retention?: Retention | undefined;
   readonly teaching?: Teaching | undefined;
+  /** Whole units are pruned on the way. */
+  readonly structured?: StructuredPruning | undefined;
   readonly seed: number;
   readonly session: SessionOptions;
   /** Told of what was made, before the first step. */
@@ -114,6 +118,8 @@ export interface RunFacts {
   readonly nodes: number;
   readonly buildMs: number;
   readonly loadMs: number;
+  /** The test that the rate comes from. */
+  readonly rateRange?: RateRange | undefined;
 }
 
 export interface Evaluation {
@@ -126,6 +132,8 @@ export interface TrainResult {
   readonly weights: ReadonlyMap<string, Tensor>;
   /** Low-rank changes by name, before they were merged. */
   readonly adapters: ReadonlyMap<string, Tensor>;
+  /** What is zero and can be cut, by weight, where pruning of units is over. */
+  readonly penalties?: ReadonlyMap<string, Tensor> | undefined;
   readonly evaluations: readonly Evaluation[];
   readonly position: Position;
   readonly isStopped: boolean;

@@ -3,13 +3,21 @@
 
 import type { Dataset } from '../data/dataset.ts';
 import { loadModel } from '../runtime/runner.ts';
+import type { Feeds } from '../tensor/feeds.ts';
 import { Feeder } from '../train/feeder.ts';
 import type { TrainingGraph } from '../train/plan.ts';
+import { rangeTest } from '../train/rate-range.ts';
 import { rateAt } from '../train/schedule.ts';
 import { START, train } from '../train/trainer.ts';
 import { teacherAnswers } from './teacher-answers.ts';
 import type { TeacherCache } from './teacher-cache.ts';
-import { saveState, startOf, stateWeights } from './train-checkpoint.ts';
+import {
+  penaltiesOf,
+  saveState,
+  startOf,
+  stateWeights,
+  withPenalties,
+} from './train-checkpoint.ts';
 import { firstNotFinite } from './train-diagnosis.ts';
 import { makeGraphs, type TrainGraphs } from './train-graphs.ts';
 import { ordered, sourceOf } from './train-replay.ts';
@@ -25,6 +33,7 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
   const { stepsPerEpoch } = sampler;
   const steps = request.steps(stepsPerEpoch);
   const sparsity = optimization.sparsity(Math.floor(steps / optimization.accumulate));
+  const penalty = optimization.penalty(Math.floor(steps / optimization.accumulate));
   const started = performance.now();
   const { feeds: sample } = await dataset.take([0]);
   const graphs = await makeGraphs(request, sample, sparsity);
@@ -36,8 +45,20 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
   const session = await loadModel(graph.model, options);
   const validation = await openValidation(request, graphs, samples);
   try {
-    const watch = new Watch(request, validation?.judge.bind(validation));
+    const pruned = ((sparsity ?? penalty)?.end ?? -1) + 1;
+    const settled = pruned * optimization.accumulate;
+    const watch = new Watch(request, validation?.judge.bind(validation), settled);
+    const source = feederOf(request, graphs, dataset, graph.data, answers);
+    const run = (feeds: Feeds) => session.run(feeds);
+    const feed = (step: number, count: number) => source.training(sampler, step, count);
     const start = startOf(request, graph, watch);
+    const { accumulate } = optimization;
+    const context = { run, feed, isStopped: request.isStopped };
+    const rateRange =
+      optimization.rate === 'auto'
+        ? (start.rateRange ??
+          (await rangeTest({ graph, accumulate, steps, stepsPerEpoch }, context, start.state)))
+        : undefined;
     request.onStart?.({
       steps,
       stepsPerEpoch,
@@ -48,28 +69,36 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
       nodes: graph.model.graph.nodeCount,
       buildMs,
       loadMs: session.loadMs,
+      rateRange,
     });
-    const source = feederOf(request, graphs, dataset, graph.data, answers);
     const done = await train(
       {
         graph,
         steps,
         stepsPerEpoch,
-        accumulate: optimization.accumulate,
-        rate: rateOf(optimization, steps),
+        accumulate,
+        rate: rateOf(optimization, rateRange?.chosen, steps),
         sparsity,
+        penalty,
+        chooseAt: penalty && penalty.begin * accumulate,
         evaluateEvery: request.evaluateEvery ?? stepsPerEpoch,
         checkpointEvery: request.checkpointEvery ?? stepsPerEpoch,
       },
       {
-        run: (feeds) => session.run(feeds),
-        feed: (step, count) => source.training(sampler, step, count),
+        run,
+        feed,
         ...(validation ? { evaluate: watch.evaluate.bind(watch) } : {}),
         diagnose: async (state, step) => {
-          const stacked = await source.training(sampler, step, 1);
+          const stacked = await feed(step, 1);
           return firstNotFinite(graphs.plain, graph, state, stacked, request.session);
         },
-        save: async (state, position) => saveState(request, watch, state, position),
+        choose: async (state) => {
+          const { structured } = request;
+          if (!structured || !penalty) return state;
+          const penalties = await structured.penalties(stateWeights(graph, state), penalty.final);
+          return withPenalties(graph, state, penalties);
+        },
+        save: async (state, position) => saveState(request, { watch, rateRange }, state, position),
         ...(request.onProgress ? { report: request.onProgress } : {}),
         ...(request.isStopped ? { isStopped: request.isStopped } : {}),
       },
@@ -77,10 +106,13 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
       start.position,
     );
     const best = request.keep === 'best' ? watch.best : undefined;
-    const weights = stateWeights(graph, best ?? done.state);
+    const state = best ?? done.state;
+    const weights = stateWeights(graph, state);
+    const isCut = penalty && done.position.step >= settled;
     return {
       weights: graphs.finish(weights),
       adapters: new Map([...weights].filter(([name]) => /#lora_[ab]$/.test(name))),
+      penalties: isCut ? penaltiesOf(graph, state) : undefined,
       evaluations: watch.evaluations,
       position: done.position,
       isStopped: done.isStopped,
@@ -98,11 +130,23 @@ function nothingDone({ training, finish }: TrainGraphs): TrainResult {
   return { weights, adapters: new Map(), evaluations: [], position: START, isStopped: true };
 }
 
-function rateOf(o: OptimizationSettings, steps: number): (update: number) => number {
+/** `peak`: where it was chosen by a test. */
+function rateOf(
+  o: OptimizationSettings,
+  peak: number | undefined,
+  steps: number,
+): (update: number) => number {
   const updates = Math.max(1, Math.floor(steps / o.accumulate));
   const warmup = o.warmup < 1 ? Math.round(o.warmup * updates) : o.warmup;
   const every = Math.max(1, Math.round(updates / 3));
-  const settings = { peak: o.rate, steps: updates, warmup, floor: 0, every, factor: 0.1 };
+  const settings = {
+    peak: peak ?? Number(o.rate),
+    steps: updates,
+    warmup,
+    floor: 0,
+    every,
+    factor: 0.1,
+  };
   return (update) => rateAt(o.schedule, update, settings);
 }
 

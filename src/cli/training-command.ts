@@ -6,12 +6,13 @@ import type { Batch, Dataset } from '../data/dataset.ts';
 import { inputSpecs } from '../data/inputs.ts';
 import { openDataset } from '../data/open.ts';
 import { requireTrainingData } from '../errors/train.ts';
-import { badFlagValue } from '../errors/usage.ts';
+import { badFlagValue, usageProblem } from '../errors/usage.ts';
 import { type Model, symbol } from '../graph/index.ts';
 import { parsePattern } from '../passes/select.ts';
 import type { Outcome } from '../report/report.ts';
 import type { SessionOptions } from '../runtime/options.ts';
 import { resolveProvider } from '../runtime/provider.ts';
+import { COMPARABLE, createRunner } from '../runtime/runner.ts';
 import { writeCheckpoint } from '../train/checkpoint.ts';
 import { setClasses } from '../train/head.ts';
 import { OBJECTIVES, type ObjectiveName } from '../train/objectives/index.ts';
@@ -19,6 +20,7 @@ import { BaseCommand, outputFlag, threadsFlag } from './base.ts';
 import { dataFlags, dataOptionsFrom, parseAmount } from './data-flags.ts';
 import { takeOverSignals } from './interrupt.ts';
 import { defaultOutput, readSound, summarize, writeOutput } from './models.ts';
+import { preparePlain } from './prune-prepare.ts';
 import { replayRequest, retention } from './retain-flags.ts';
 import { setSizes } from './sizes.ts';
 import { trainFlags } from './train-flags.ts';
@@ -28,6 +30,7 @@ import { trainBlocks, trainMetrics } from './train-report.ts';
 import type { LoraRequest, Teaching } from './train-request.ts';
 import { runTraining } from './train-run.ts';
 import { objectiveSettings, optimizationSettings, totalSteps } from './train-settings.ts';
+import { StructuredPruning } from './train-structured.ts';
 import { putWeights } from './train-weights.ts';
 
 const BATCH = 32;
@@ -70,13 +73,15 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     const flags = this.flags as unknown as TrainingFlagValues;
     const path = this.requireModel((this.args as { model?: string }).model);
     if (!flags.data) throw requireTrainingData();
-    const original = readSound(path);
+    const given = readSound(path);
     const output = flags.output ?? defaultOutput(path, this.suffix);
     this.outputIsStdout = output === '-';
-    setSizes(original, this.sizes);
-    const before = summarize(original, path);
-    const start = original.clone();
-    this.#setHead(original, flags);
+    setSizes(given, this.sizes);
+    const before = summarize(given, path);
+    const start = given.clone();
+    this.#setHead(given, flags);
+    const session = await this.#session();
+    const { original, structured } = await structuredOf(given, flags);
     const { data, validation, open } = await this.#datasets(original, flags);
     const sample = await data.take?.([0]);
     const inferred = () => (sample ? this.objectiveName(original, sample) : 'output');
@@ -113,8 +118,9 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
       teaching: this.teaching(original),
       replay: await replayRequest(flags, open),
       retention: await retention(flags, start, name, open),
+      structured,
       seed: flags.seed,
-      session: await this.#session(),
+      session,
       onStart: (facts) => log.start(facts),
       onProgress: (progress) => log.progress(progress),
       onEvaluation: (evaluation) => log.evaluation(evaluation),
@@ -125,12 +131,15 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     if (flags['lora-out']) {
       writeCheckpoint(flags['lora-out'], { state: result.adapters, facts: { lora: flags.lora } });
     }
-    const after = await writeOutput(putWeights(original, result.weights), output, {
+    const { weights, penalties } = result;
+    const cut = structured && penalties ? structured.cut(weights, penalties) : undefined;
+    if (structured && !cut) this.reporter.warn(NOT_CUT);
+    const after = await writeOutput(cut?.model ?? putWeights(original, weights), output, {
       externalData: flags['external-data'],
     });
     if (data.vocabulary && output !== '-') writeVocabulary(data.vocabulary, output);
     if (result.isStopped) process.exitCode = stop.exitCode;
-    const findings = { objective: name ?? 'teachers', log, result, before, after };
+    const findings = { objective: name ?? 'teachers', log, result, before, after, cut };
     return {
       input: before,
       output: after,
@@ -190,6 +199,25 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
 /** The tokens that the model has learnt, beside it: other data has to be read with `--tokenizer` of it. */
 function writeVocabulary(vocabulary: object, output: string): void {
   writeFileSync(`${output.replace(/\.onnx$/, '')}.tokenizer.json`, JSON.stringify(vocabulary));
+}
+
+const NOT_CUT = {
+  code: 'not-cut',
+  message: 'the run ended before the units that were to go were zero: nothing was cut',
+};
+
+/** With --prune-schedule structured the model is made plain, so that its units can be followed. */
+async function structuredOf(given: Model, flags: TrainingFlagValues) {
+  if (flags['prune-schedule'] !== 'structured') return { original: given, structured: undefined };
+  if (flags.lora !== undefined) {
+    throw usageProblem(
+      '--lora leaves the weights alone that --prune-schedule structured is to prune',
+      'Leave out one of them.',
+    );
+  }
+  const run = createRunner({ ...COMPARABLE, threads: 1, optimization: 'disabled' });
+  const original = await preparePlain(given, run);
+  return { original, structured: new StructuredPruning(original, flags.freeze.map(parsePattern)) };
 }
 
 function loraRequest(flags: TrainingFlagValues): LoraRequest | undefined {

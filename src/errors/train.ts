@@ -72,6 +72,16 @@ export function lossNotFinite(step: number, tensor: string | undefined): XformEr
   });
 }
 
+/** The range test of --lr auto saw too little before the loss was no number. */
+export function rateUnclear(updates: number): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'rate-unclear',
+    message: `no rate can be chosen: the loss was a number for ${updates} updates of the test only`,
+    hint: 'Name a rate with --lr, and look at the data and the weights: the first losses are no numbers.',
+  });
+}
+
 export function nothingTrainable(path: string, reasons: readonly string[]): XformError {
   const shown = reasons.length > 0 ? `: ${reasons.slice(0, SHOWN).join('; ')}` : '';
   return new XformError({

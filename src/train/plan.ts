@@ -32,6 +32,10 @@ export interface StepPlan {
   readonly clipValue?: number | undefined;
   /** Micro-batches whose gradients are averaged for one update. */
   readonly accumulate?: number | undefined;
+  /** The rate follows the noise of the gradients; needs two micro-batches or more. */
+  readonly adapts?: boolean | undefined;
+  /** Samples of a micro-batch. */
+  readonly samples?: number | undefined;
   /** Share of the old in the moving average of the weights. */
   readonly averaging?: number | undefined;
   /** Products in half precision; the loss is scaled for float16. */
@@ -42,6 +46,8 @@ export interface StepPlan {
   readonly sparsity?:
     | { readonly rule: SparsityRule; applies(parameter: Value): boolean }
     | undefined;
+  /** Units are pruned by a penalty that grows. */
+  readonly penalises?: boolean | undefined;
 }
 
 export type StateKind =
@@ -52,6 +58,7 @@ export type StateKind =
   | 'sum'
   | 'mask'
   | 'score'
+  | 'penalty'
   | 'residue'
   | 'scalar';
 
@@ -88,3 +95,5 @@ export const BOUNDARY = 'boundary';
 export const SPARSITY = 'sparsity';
 export const PRUNE = 'prune';
 export const DROP = 'drop';
+/** Share of what is penalised that goes. */
+export const SHRINK = 'shrink';
