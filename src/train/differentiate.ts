@@ -38,17 +38,25 @@ export function differentiate(model: Model, loss: Value, wrt: readonly Value[]):
   return found;
 }
 
-/** Float values that depend on `wrt`, itself included; rules that stop gradients stop here. */
+/**
+ * Values that depend on `wrt`, itself included: those of floating type, and integers that stand for
+ * real numbers. Rules that stop gradients stop here.
+ */
 function dependents(order: readonly Node[], wrt: readonly Value[]): Set<Value> {
   const active = new Set(wrt);
   for (const node of order) {
-    if (gradientOf(node) === 'stop') continue;
-    if (![...dependenciesOf(node)].some((value) => active.has(value))) continue;
-    for (const output of node.outputs) {
-      if (output.dtype === undefined || isFloat(output.dtype)) active.add(output);
-    }
+    const rule = gradientOf(node);
+    if (rule === 'stop') continue;
+    const inputs = [...dependenciesOf(node)].filter((value) => active.has(value));
+    if (inputs.length === 0) continue;
+    const isRounded = typeof rule === 'object' || inputs.some((value) => !isReal(value));
+    for (const output of node.outputs) if (isRounded || isReal(output)) active.add(output);
   }
   return active;
+}
+
+function isReal(value: Value): boolean {
+  return value.dtype === undefined || isFloat(value.dtype);
 }
 
 /** Before anything is written: every active operator that the loss depends on needs a rule. */
@@ -119,7 +127,8 @@ class Backward {
     const wanted = (value: Value) => this.#active.has(value);
     if (!node.inputs.some((value) => value && wanted(value))) return;
     const context = new GradientContext(this.#model, node, this.#g, dy, wanted);
-    const gradients = this.#apply(node, () => rule(context));
+    const write = typeof rule === 'object' ? rule.straightThrough : rule;
+    const gradients = this.#apply(node, () => write(context));
     node.inputs.forEach((input, i) => {
       const gradient = gradients[i];
       if (!input || !gradient || !wanted(input)) return;
@@ -141,7 +150,7 @@ class Backward {
   #fitted(node: Node, index: number, input: Value, gradient: Value, c: GradientContext): Value {
     const summed = this.#apply(node, () => c.sumTo(gradient, input));
     const { shape, dtype } = summed;
-    if (dtype && input.dtype && dtype !== input.dtype) {
+    if (dtype && input.dtype && isReal(input) && dtype !== input.dtype) {
       throw new Error(`${node.describe()}: gradient ${index} is ${dtype}, not ${input.dtype}`);
     }
     const isStated = shape && input.shape && isStatic(shape) && isStatic(input.shape);
