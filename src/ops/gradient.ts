@@ -157,6 +157,11 @@ export class GradientContext {
     return this.g.constant('ints', Tensor.int64(values));
   }
 
+  /** An int64 scalar. */
+  int(value: number): Value {
+    return this.g.constant('int', Tensor.scalar('int64', value));
+  }
+
   /** 1 where `condition` holds, else 0, in the type of `like`. */
   mask(condition: Value, like: Value): Value {
     return this.op('CastLike', [condition, like]);

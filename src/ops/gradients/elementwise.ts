@@ -56,6 +56,12 @@ function extreme(c: GradientContext): (Value | undefined)[] {
   return chosen.map((mask, i) => c.when(i, () => c.mul(shared, mask)));
 }
 
+/** Trees give the same for all that falls into one leaf. */
+gradients(
+  stops(['Binarizer', 'TreeEnsemble', 'TreeEnsembleClassifier', 'TreeEnsembleRegressor']),
+  'ai.onnx.ml',
+);
+
 /** Steps of a quantised number, as a number, are other than what they stand for. */
 function cast(c: GradientContext): (Value | undefined)[] {
   if (isFloatValue(c.x())) return [c.op('CastLike', [c.dy(), c.x()])];
