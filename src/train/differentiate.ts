@@ -6,6 +6,7 @@ import { cutOff, gradientNeedsShape, noGradientOfForm } from '../errors/train.ts
 import {
   Builder,
   dependenciesOf,
+  type Graph,
   isStatic,
   type Model,
   type Node,
@@ -17,6 +18,7 @@ import { GradientContext, gradientOf, UnknownShape, UnsupportedForm } from '../o
 import { inferNode } from '../ops/index.ts';
 import { isFloat } from '../tensor/dtype.ts';
 import { floatTensor } from '../tensor/scale.ts';
+import { type Backpropagate, throughBranches } from './branches.ts';
 
 /**
  * Appends the backward pass of `loss` (a scalar of the main graph) to the model; the result maps each
@@ -24,11 +26,15 @@ import { floatTensor } from '../tensor/scale.ts';
  * Throws for an operator without a rule on the way, naming what it cuts off.
  */
 export function differentiate(model: Model, loss: Value, wrt: readonly Value[]): Map<Value, Value> {
-  const order = topologicalOrder(model.graph);
+  return backpropagate(model, model.graph, [[loss, oneLike(model, loss)]], wrt);
+}
+
+const backpropagate: Backpropagate = (model, graph, seeds, wrt) => {
+  const order = topologicalOrder(graph);
   const active = dependents(order, wrt);
-  requireRules(order, active, loss, wrt);
-  const backward = new Backward(model, active);
-  backward.send(loss, backward.one(loss));
+  requireRules(order, active, seeds, wrt);
+  const backward = new Backward(model, graph, active);
+  for (const [value, gradient] of seeds) backward.send(value, gradient);
   for (const node of order.reverse()) backward.through(node);
   const found = new Map<Value, Value>();
   for (const value of wrt) {
@@ -36,6 +42,21 @@ export function differentiate(model: Model, loss: Value, wrt: readonly Value[]):
     if (gradient) found.set(value, gradient);
   }
   return found;
+};
+
+function oneLike(model: Model, loss: Value): Value {
+  const g = builderOf(model, model.graph);
+  const tensor = floatTensor(loss.dtype ?? 'float32', [], Float64Array.of(1));
+  const one = g.constant('one', tensor);
+  return loss.shape?.length === 0 ? one : g.op('Expand', [one, g.op('Shape', [loss])]);
+}
+
+function builderOf(model: Model, graph: Graph): Builder {
+  return new Builder(graph, undefined, (node) => inferNode(model, node));
+}
+
+function hasBranches(node: Node): boolean {
+  return node.domain === '' && node.op === 'If';
 }
 
 /**
@@ -63,14 +84,15 @@ function isReal(value: Value): boolean {
 function requireRules(
   order: readonly Node[],
   active: ReadonlySet<Value>,
-  loss: Value,
+  seeds: readonly (readonly [Value, Value])[],
   wrt: readonly Value[],
 ): void {
-  const needed = new Set<Value>([loss]);
+  const needed = new Set<Value>(seeds.map(([value]) => value));
   for (const node of [...order].reverse()) {
     if (!node.outputs.some((value) => needed.has(value) && active.has(value))) continue;
     const inputs = [...dependenciesOf(node)].filter((value) => active.has(value));
-    if (inputs.length > 0 && !gradientOf(node)) throw cutOff(node, behind(node, wrt));
+    const hasRule = gradientOf(node) !== undefined || hasBranches(node);
+    if (inputs.length > 0 && !hasRule) throw cutOff(node, behind(node, wrt));
     for (const value of inputs) needed.add(value);
   }
 }
@@ -93,17 +115,10 @@ class Backward {
   readonly #parts = new Map<Value, Value[]>();
   readonly #g: Builder;
 
-  constructor(model: Model, active: ReadonlySet<Value>) {
+  constructor(model: Model, graph: Graph, active: ReadonlySet<Value>) {
     this.#model = model;
     this.#active = active;
-    this.#g = new Builder(model.graph, undefined, (node) => inferNode(model, node));
-  }
-
-  one(loss: Value): Value {
-    const tensor = floatTensor(loss.dtype ?? 'float32', [], Float64Array.of(1));
-    const one = this.#g.constant('one', tensor);
-    const isScalar = loss.shape?.length === 0;
-    return isScalar ? one : this.#g.op('Expand', [one, this.#g.op('Shape', [loss])]);
+    this.#g = builderOf(model, graph);
   }
 
   send(to: Value, gradient: Value): void {
@@ -121,10 +136,16 @@ class Backward {
 
   through(node: Node): void {
     const rule = gradientOf(node);
-    if (!rule || rule === 'stop') return;
+    if (rule === 'stop') return;
     const dy = node.outputs.map((value) => this.received(value));
     if (dy.every((gradient) => gradient === undefined)) return;
     const wanted = (value: Value) => this.#active.has(value);
+    if (hasBranches(node)) {
+      const found = throughBranches(this.#model, node, dy, wanted, backpropagate);
+      for (const [value, gradient] of found) this.send(value, gradient);
+      return;
+    }
+    if (!rule) return;
     if (!node.inputs.some((value) => value && wanted(value))) return;
     const context = new GradientContext(this.#model, node, this.#g, dy, wanted);
     const write = typeof rule === 'object' ? rule.straightThrough : rule;
