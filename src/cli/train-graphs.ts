@@ -13,6 +13,7 @@ import { graft, TEACHER } from '../train/graft.ts';
 import { type Adapter, addAdapters, merged } from '../train/lora.ts';
 import { attentionMatches, type Match, namedMatches, stageMatches } from '../train/matching.ts';
 import type { Objective, TargetSpec } from '../train/objectives/objective.ts';
+import { openFused } from '../train/open.ts';
 import { decays } from '../train/parameters.ts';
 import type { TrainingGraph } from '../train/plan.ts';
 import { useHalf } from '../train/precision.ts';
@@ -46,6 +47,7 @@ export async function makeGraphs(
   const adapters = request.lora ? adapt(forward, request) : [];
   const [plain, inference] = [forward.clone(), forward.clone()];
   const { trained, fixed } = chooseParameters(forward, request.freeze);
+  openFused(forward);
   unrollRecurrent(forward);
   const own = request.lora ? onlyAdapters(trained, adapters) : trained;
   if (own.length === 0) {
