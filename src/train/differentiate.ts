@@ -32,7 +32,9 @@ export function differentiate(model: Model, loss: Value, wrt: readonly Value[]):
 const backpropagate: Backpropagate = (model, graph, seeds, wrt) => {
   const order = topologicalOrder(graph);
   const active = dependents(order, wrt);
-  requireRules(order, active, seeds, wrt);
+  const results = seeds.map(([value]) => value);
+  const [missing] = missingRules(order, active, results);
+  if (missing) throw cutOff(missing, behind(missing, wrt));
   const backward = new Backward(model, graph, active);
   for (const [value, gradient] of seeds) backward.send(value, gradient);
   for (const node of order.reverse()) backward.through(node);
@@ -80,21 +82,33 @@ function isReal(value: Value): boolean {
   return value.dtype === undefined || isFloat(value.dtype);
 }
 
-/** Before anything is written: every active operator that the loss depends on needs a rule. */
-function requireRules(
+/** The operators without a rule that cut off some of `wrt` from the loss, with the names of those. */
+export function withoutRules(
+  model: Model,
+  loss: Value,
+  wrt: readonly Value[],
+): { readonly node: Node; readonly behind: readonly string[] }[] {
+  const order = topologicalOrder(model.graph);
+  const missing = missingRules(order, dependents(order, wrt), [loss]);
+  return missing.map((node) => ({ node, behind: behind(node, wrt) }));
+}
+
+/** Active operators without a rule that the results depend on. */
+function missingRules(
   order: readonly Node[],
   active: ReadonlySet<Value>,
-  seeds: readonly (readonly [Value, Value])[],
-  wrt: readonly Value[],
-): void {
-  const needed = new Set<Value>(seeds.map(([value]) => value));
+  results: readonly Value[],
+): Node[] {
+  const needed = new Set<Value>(results);
+  const missing: Node[] = [];
   for (const node of [...order].reverse()) {
     if (!node.outputs.some((value) => needed.has(value) && active.has(value))) continue;
     const inputs = [...dependenciesOf(node)].filter((value) => active.has(value));
     const hasRule = gradientOf(node) !== undefined || hasBranches(node);
-    if (inputs.length > 0 && !hasRule) throw cutOff(node, behind(node, wrt));
+    if (inputs.length > 0 && !hasRule) missing.push(node);
     for (const value of inputs) needed.add(value);
   }
+  return missing;
 }
 
 /** Those of `wrt` from which a node can be reached. */
