@@ -17,6 +17,7 @@ for (const name of [
   'prune-coverage',
   'prune-speed',
   'prune-accuracy',
+  'gradient-coverage',
   'train',
   'train-speed',
   'incremental',

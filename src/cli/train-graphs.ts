@@ -10,6 +10,7 @@ import { trainBatchNorms } from '../train/batchnorm.ts';
 import { buildEvaluation, type EvaluationGraph } from '../train/evaluation.ts';
 import { type Adapter, addAdapters, merged } from '../train/lora.ts';
 import type { Objective, TargetSpec } from '../train/objectives/objective.ts';
+import { openFused } from '../train/open.ts';
 import { decays } from '../train/parameters.ts';
 import type { TrainingGraph } from '../train/plan.ts';
 import { useHalf } from '../train/precision.ts';
@@ -47,6 +48,7 @@ export async function makeGraphs(
   const adapters = request.lora ? adapt(forward, request) : [];
   const [plain, inference] = [forward.clone(), forward.clone()];
   const { trained, fixed } = chooseParameters(forward, request.freeze);
+  openFused(forward);
   unrollRecurrent(forward);
   const own = request.lora ? onlyAdapters(trained, adapters) : trained;
   if (own.length === 0) {
