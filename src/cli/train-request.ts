@@ -10,6 +10,7 @@ import type { Masking } from '../train/masking.ts';
 import type { LayerMap } from '../train/matching.ts';
 import type { Objective, ObjectiveSettings } from '../train/objectives/objective.ts';
 import type { Position, Progress } from '../train/trainer.ts';
+import type { Qat } from './train-qat.ts';
 import type { OptimizationSettings } from './train-settings.ts';
 
 export interface TrainRequest {
@@ -33,6 +34,8 @@ export interface TrainRequest {
   readonly resume: boolean;
   readonly freeze: readonly Pattern[];
   readonly lora?: LoraRequest | undefined;
+  /** Its twin is the model to train. */
+  readonly qat?: Qat | undefined;
   readonly teaching?: Teaching | undefined;
   readonly seed: number;
   readonly session: SessionOptions;
@@ -84,8 +87,10 @@ export interface Evaluation {
 }
 
 export interface TrainResult {
-  /** Trained tensors by the names they have in the model. */
-  readonly weights: ReadonlyMap<string, Tensor>;
+  /** As it is to be written. */
+  readonly model: Model;
+  /** Metrics of the written model, where it is quantised and there is data to validate on. */
+  readonly written?: ReadonlyMap<string, number> | undefined;
   /** Low-rank changes by name, before they were merged. */
   readonly adapters: ReadonlyMap<string, Tensor>;
   readonly evaluations: readonly Evaluation[];

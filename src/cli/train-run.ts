@@ -3,7 +3,10 @@
 
 import type { Dataset } from '../data/dataset.ts';
 import { batchTooLarge, dataHasNoOrder } from '../errors/train.ts';
+import type { Model } from '../graph/index.ts';
 import { loadModel } from '../runtime/runner.ts';
+import type { Feeds } from '../tensor/feeds.ts';
+import type { EvaluationGraph } from '../train/evaluation.ts';
 import { Feeder } from '../train/feeder.ts';
 import type { TrainingGraph } from '../train/plan.ts';
 import { Sampler } from '../train/sampler.ts';
@@ -11,7 +14,8 @@ import { rateAt } from '../train/schedule.ts';
 import { train } from '../train/trainer.ts';
 import { saveState, startOf, stateWeights } from './train-checkpoint.ts';
 import { firstNotFinite } from './train-diagnosis.ts';
-import { makeGraphs, type TrainGraphs } from './train-graphs.ts';
+import { evaluationOfWritten, makeGraphs, type TrainGraphs } from './train-graphs.ts';
+import { trainedModel } from './train-qat.ts';
 import type { TrainRequest, TrainResult } from './train-request.ts';
 import type { OptimizationSettings } from './train-settings.ts';
 import { Validation } from './train-validation.ts';
@@ -31,9 +35,9 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
   const graphs = await makeGraphs(request, sample, sparsity);
   const buildMs = performance.now() - started;
   const graph = graphs.training;
-  const options = { ...request.session, optimization: 'all' as const };
+  const options = { ...request.session, optimization: 'all' as const, keepPairs: true };
   const session = await loadModel(graph.model, options);
-  const validation = await openValidation(request, graphs, samples);
+  const validation = await openValidation(request, graphs, graphs.evaluation, true);
   try {
     const watch = new Watch(request, validation?.judge.bind(validation));
     const start = startOf(request, graph, watch);
@@ -57,6 +61,7 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
         accumulate: optimization.accumulate,
         rate: rateOf(optimization, steps),
         sparsity,
+        scalesEnd: scalesEnd(request, steps),
         evaluateEvery: request.evaluateEvery ?? stepsPerEpoch,
         checkpointEvery: request.checkpointEvery ?? stepsPerEpoch,
       },
@@ -77,8 +82,10 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
     );
     const best = request.keep === 'best' ? watch.best : undefined;
     const weights = stateWeights(graph, best ?? done.state);
+    const model = trainedModel(request.original, request.qat, graphs.finish(weights));
     return {
-      weights: graphs.finish(weights),
+      model,
+      written: request.qat && (await judgeWritten(request, graphs, model, sample)),
       adapters: new Map([...weights].filter(([name]) => /#lora_[ab]$/.test(name))),
       evaluations: watch.evaluations,
       position: done.position,
@@ -114,18 +121,44 @@ function feederOf(
   });
 }
 
+function scalesEnd({ qat, optimization }: TrainRequest, steps: number): number | undefined {
+  return qat && Math.round((qat.freeze * steps) / optimization.accumulate);
+}
+
+/** Metrics of the quantised model itself, with the integer kernels that its users will run. */
+async function judgeWritten(
+  request: TrainRequest,
+  graphs: TrainGraphs,
+  model: Model,
+  sample: Feeds,
+): Promise<Map<string, number> | undefined> {
+  const graph = await evaluationOfWritten(request, model, sample);
+  const validation = await openValidation(request, graphs, graph, false);
+  try {
+    return await validation?.judge(new Map());
+  } finally {
+    await validation?.dispose();
+  }
+}
+
 async function openValidation(
   request: TrainRequest,
   graphs: TrainGraphs,
-  samples: number,
+  graph: EvaluationGraph | undefined,
+  keepPairs: boolean,
 ): Promise<Validation | undefined> {
-  const { validation, batch } = request;
-  const { evaluation: graph, training } = graphs;
+  const { validation, batch, isPaired } = request;
+  const { training } = graphs;
+  const samples = isPaired ? batch / 2 : batch;
   if (!validation || !graph) return undefined;
   if (!validation.take || validation.length === undefined) {
     throw dataHasNoOrder(validation.summary);
   }
-  const session = await loadModel(graph.model, { ...request.session, optimization: 'all' });
+  const session = await loadModel(graph.model, {
+    ...request.session,
+    optimization: 'all',
+    keepPairs,
+  });
   const feeder = feederOf(request, graphs, validation, graph.data);
   const { length } = validation;
   return new Validation({ graph, training, session, feeder, length, samples, batch });

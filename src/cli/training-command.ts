@@ -22,13 +22,20 @@ import { setSizes } from './sizes.ts';
 import { trainFlags } from './train-flags.ts';
 import { TrainLog } from './train-log.ts';
 import { inferObjective, maskingOf } from './train-objective.ts';
+import { checkQatFlags, prepareQat, type Qat } from './train-qat.ts';
 import { trainBlocks, trainMetrics } from './train-report.ts';
 import type { LoraRequest, Teaching } from './train-request.ts';
 import { runTraining } from './train-run.ts';
-import { objectiveSettings, optimizationSettings, totalSteps } from './train-settings.ts';
-import { putWeights } from './train-weights.ts';
+import {
+  objectiveSettings,
+  optimizationSettings,
+  parseShare,
+  totalSteps,
+} from './train-settings.ts';
 
 const BATCH = 32;
+/** Share of a run in which scales are learned. */
+const SCALES_FREEZE = 0.8;
 
 export const trainingArgs = {
   model: Args.string({ description: 'an .onnx file, or - for standard input', ignoreStdin: true }),
@@ -64,6 +71,7 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     const path = this.requireModel((this.args as { model?: string }).model);
     if (!flags.data) throw requireTrainingData();
     const original = readSound(path);
+    checkQatFlags(flags);
     const output = flags.output ?? defaultOutput(path, this.suffix);
     this.outputIsStdout = output === '-';
     setSizes(original, this.sizes);
@@ -78,9 +86,12 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
       log: flags.log,
       tensorboard: flags.tensorboard,
     });
+    const session = await this.#session();
+    const qat = await this.#qat(original, data, session);
     const stop = takeOverSignals();
     const result = await runTraining({
-      original,
+      original: qat?.fake.model ?? original,
+      qat,
       path,
       data,
       validation,
@@ -101,7 +112,7 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
       lora: loraRequest(flags),
       teaching: this.teaching(original),
       seed: flags.seed,
-      session: await this.#session(),
+      session,
       onStart: (facts) => log.start(facts),
       onProgress: (progress) => log.progress(progress),
       onEvaluation: (evaluation) => log.evaluation(evaluation),
@@ -112,7 +123,7 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     if (flags['lora-out']) {
       writeCheckpoint(flags['lora-out'], { state: result.adapters, facts: { lora: flags.lora } });
     }
-    const after = await writeOutput(putWeights(original, result.weights), output, {
+    const after = await writeOutput(result.model, output, {
       externalData: flags['external-data'],
     });
     if (result.isStopped) process.exitCode = stop.exitCode;
@@ -124,6 +135,26 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
       steps: [],
       blocks: trainBlocks(findings),
     };
+  }
+
+  /** The quantised model and its trainable twin, where --qat asks for them. */
+  async #qat(original: Model, data: Dataset, session: SessionOptions): Promise<Qat | undefined> {
+    const flags = this.flags as unknown as TrainingFlagValues;
+    if (!flags.qat) return undefined;
+    return prepareQat({
+      type: flags.qat,
+      path: (this.args as { model?: string }).model ?? '',
+      original,
+      data,
+      source: { ...dataOptionsFrom(flags), data: flags.data ?? '' },
+      batch: flags.batch ?? BATCH,
+      samples: flags['qat-samples'],
+      freeze: parseShare('qat-freeze', flags['qat-freeze']) ?? SCALES_FREEZE,
+      skip: flags['qat-skip'].map(parsePattern),
+      seed: flags.seed,
+      session,
+      reporter: this.reporter,
+    });
   }
 
   #setHead(model: Model, flags: TrainingFlagValues): void {

@@ -18,6 +18,7 @@ import './gradients/gather.ts';
 import './gradients/matmul.ts';
 import './gradients/norm.ts';
 import './gradients/pool.ts';
+import './gradients/quant.ts';
 import './gradients/reduce.ts';
 import './gradients/shape.ts';
 import './image.ts';

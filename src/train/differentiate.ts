@@ -38,14 +38,18 @@ export function differentiate(model: Model, loss: Value, wrt: readonly Value[]):
   return found;
 }
 
-/** Float values that depend on `wrt`, itself included; rules that stop gradients stop here. */
+/**
+ * Float values that depend on `wrt`, itself included, and codes that stand for floats; rules that stop
+ * gradients stop here.
+ */
 function dependents(order: readonly Node[], wrt: readonly Value[]): Set<Value> {
   const active = new Set(wrt);
   for (const node of order) {
     if (gradientOf(node) === 'stop') continue;
     if (![...dependenciesOf(node)].some((value) => active.has(value))) continue;
     for (const output of node.outputs) {
-      if (output.dtype === undefined || isFloat(output.dtype)) active.add(output);
+      const isReal = output.dtype === undefined || isFloat(output.dtype);
+      if (isReal || node.op === 'QuantizeLinear') active.add(output);
     }
   }
   return active;
@@ -141,7 +145,8 @@ class Backward {
   #fitted(node: Node, index: number, input: Value, gradient: Value, c: GradientContext): Value {
     const summed = this.#apply(node, () => c.sumTo(gradient, input));
     const { shape, dtype } = summed;
-    if (dtype && input.dtype && dtype !== input.dtype) {
+    // What flows into codes is of the type of what they stand for.
+    if (dtype && input.dtype && isFloat(input.dtype) && dtype !== input.dtype) {
       throw new Error(`${node.describe()}: gradient ${index} is ${dtype}, not ${input.dtype}`);
     }
     const isStated = shape && input.shape && isStatic(shape) && isStatic(input.shape);

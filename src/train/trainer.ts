@@ -7,7 +7,7 @@ import type { Feeds } from '../tensor/feeds.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { STEP } from './dropout.ts';
 import { NEXT, STEPS } from './loop.ts';
-import { BOUNDARY, DROP, PRUNE, RATE, SPARSITY, type TrainingGraph } from './plan.ts';
+import { BOUNDARY, DROP, PRUNE, RATE, SCALE_RATE, SPARSITY, type TrainingGraph } from './plan.ts';
 import { type SparsitySchedule, sparsityAt } from './sparsity.ts';
 
 export type State = ReadonlyMap<string, Tensor>;
@@ -51,6 +51,8 @@ export interface TrainerPlan {
   /** The rate of an update, from 0. */
   rate(update: number): number;
   readonly sparsity?: SparsitySchedule | undefined;
+  /** The update from which scales of fake quantisation stay as they are. */
+  readonly scalesEnd?: number | undefined;
   /** Steps after which something has to happen: every so many. */
   readonly evaluateEvery: number;
   readonly checkpointEvery: number;
@@ -173,7 +175,7 @@ class Run {
 
   /** What a step is told beside its data: rate, end of a group, zeros that are due. */
   #rates(step: number, count: number): Map<string, Tensor> {
-    const { accumulate, rate, graph, sparsity } = this.#plan;
+    const { accumulate, rate, graph, sparsity, scalesEnd } = this.#plan;
     const { rateFactor } = this.#position;
     const at = (i: number) => Math.floor((step + i) / accumulate);
     const numbers = (of: (i: number) => number) =>
@@ -189,6 +191,13 @@ class Run {
         Uint8Array.from({ length: count }, (_, i) => +of(i)),
       );
     const feeds = new Map([[RATE, numbers((i) => rate(at(i)) * rateFactor)]]);
+    if (graph.data.some(({ name }) => name === SCALE_RATE)) {
+      const moves = (i: number) => at(i) < (scalesEnd ?? Number.POSITIVE_INFINITY);
+      feeds.set(
+        SCALE_RATE,
+        numbers((i) => (moves(i) ? rate(at(i)) * rateFactor : 0)),
+      );
+    }
     if (graph.data.some(({ name }) => name === BOUNDARY)) {
       feeds.set(
         BOUNDARY,

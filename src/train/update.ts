@@ -5,7 +5,7 @@
 import { Builder, Graph, type Value } from '../graph/index.ts';
 import { Formula } from './formula.ts';
 import { roundGradient } from './gradient-bits.ts';
-import { BOUNDARY, DROP, PRUNE, RATE, SPARSITY, type StepPlan } from './plan.ts';
+import { BOUNDARY, DROP, PRUNE, RATE, SCALE_RATE, SPARSITY, type StepPlan } from './plan.ts';
 import type { LossScale } from './precision.ts';
 import { nextMask } from './sparsity.ts';
 import type { Slot, StateWriter } from './state.ts';
@@ -22,6 +22,7 @@ interface Around {
   readonly gradients: readonly Value[];
   readonly norm: Value;
   readonly rate: Value;
+  readonly scaleRate: Value | undefined;
   readonly counter: Slot;
   readonly clock: MaskClock | undefined;
 }
@@ -47,7 +48,8 @@ export class Updater {
     const trained = [...gradients.keys()];
     const raw = [...gradients.values()];
     const inverse = scaling && f.op('Reciprocal', [scaling.scale]);
-    const micro = inverse ? raw.map((g) => f.mul(g, inverse)) : raw;
+    const unscaled = inverse ? raw.map((g) => f.mul(g, inverse)) : raw;
+    const micro = unscaled.map((g, i) => this.#balanced(trained[i] as Value, g));
     const norm = f.sqrt(f.total(micro.map((g) => this.#squares(f, g))));
     const isSound = f.less(f.op('Abs', [f.add(loss, norm)]), Number.POSITIVE_INFINITY);
     scaling?.update(isSound);
@@ -57,6 +59,13 @@ export class Updater {
     this.#branch(isSound, trained, micro, norm);
     const scale = scaling ? ([['loss_scale', scaling.scale]] as const) : [];
     return new Map([['loss', loss], ['gradient_norm', norm], ...scale]);
+  }
+
+  /** The gradient of a scale by its relative change, made as large as those of weights. */
+  #balanced(parameter: Value, gradient: Value): Value {
+    const factor = this.#plan.scales?.get(parameter);
+    if (factor === undefined) return gradient;
+    return this.#f.div(this.#f.mul(gradient, factor), parameter);
   }
 
   #squares(f: Formula, gradient: Value): Value {
@@ -76,6 +85,7 @@ export class Updater {
       gradients,
       norm,
       rate: state.everyStep(RATE, 'float32'),
+      scaleRate: this.#plan.scales && state.everyStep(SCALE_RATE, 'float32'),
       counter: state.scalar('updates', 'float64', 0),
       clock: sparsity && {
         sparsity: state.everyStep(SPARSITY, 'float32'),
@@ -157,20 +167,23 @@ export class Updater {
       updated.set(residue, rounded.residue);
     }
     const slots = this.#state.of(parameter, 'slot');
+    const scaleRate = this.#plan.scales?.has(parameter) ? around.scaleRate : undefined;
     const result = optimizer.update(
       f,
       {
         parameter,
         gradient,
         slots: slots.map(({ input }) => input),
-        rate: around.rate,
+        rate: scaleRate ? f.mul(parameter, scaleRate) : around.rate,
         decay: this.#plan.decay(parameter),
         count,
       },
       optimizerSettings,
     );
     slots.forEach((one, j) => void updated.set(one, result.slots[j] as Value));
-    const weight = this.#masked(f, { ...c, gradient }, result.parameter);
+    // No step may turn a scale round.
+    const moved = scaleRate ? f.max(result.parameter, f.mul(parameter, 0.5)) : result.parameter;
+    const weight = this.#masked(f, { ...c, gradient }, moved);
     set(slot('parameter'), weight);
     const sum = slot('sum');
     if (sum) updated.set(sum, f.mul(sum.input, 0));

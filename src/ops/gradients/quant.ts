@@ -1,0 +1,57 @@
+// Gradients of rounding to integers, straight through (Bengio et al. 2013): the codes of QuantizeLinear
+// are taken for the real numbers that they stand for, and what flows back into them is a float. With
+// both rules the gradient of a scale is that of learned step sizes (Esser et al. 2020, LSQ, equation 3):
+// round(x/s) - x/s inside the range of the codes, its bound outside.
+
+import type { Value } from '../../graph/index.ts';
+import { dtypeInfo } from '../../tensor/dtype.ts';
+import { type GradientContext, gradients } from '../gradient.ts';
+
+/** A scale as it is multiplied with `x`: a scalar, or along the axis. */
+function stretched(c: GradientContext, x: Value, scale: Value): Value {
+  const rank = c.rank(scale);
+  if (c.node.int('block_size', 0) || rank > 1) c.unsupported('rounding in blocks');
+  if (rank === 0) return scale;
+  const axis = c.node.int('axis', 1);
+  const shape = Array.from({ length: c.rank(x) }, () => 1);
+  shape[axis < 0 ? axis + shape.length : axis] = -1;
+  return c.op('Reshape', [scale, c.ints(shape)]);
+}
+
+/** What each element says about its scale, in the shape of the scale. */
+function toScale(c: GradientContext, each: Value, stretch: Value, scale: Value): Value {
+  return c.reshapeLike(c.sumTo(each, stretch), scale);
+}
+
+/** The least and the largest code, counted from the zero point, which must be one for all. */
+function bounds(c: GradientContext): [number, number] {
+  const dtype = c.y().dtype ?? 'uint8';
+  const { bits, kind } = dtypeInfo(dtype);
+  if (kind !== 'int' && kind !== 'uint') c.unsupported(`rounding to ${dtype}`);
+  const [zero = 0, ...others] = c.has(2) ? (c.constantNumbers(2) ?? []) : [0];
+  if (others.some((other) => other !== zero)) c.unsupported('rounding with several zero points');
+  const least = kind === 'int' ? -(2 ** (bits - 1)) : 0;
+  return [least - zero, least + 2 ** bits - 1 - zero];
+}
+
+gradients({
+  // y = (q - z) s
+  DequantizeLinear(c) {
+    const scale = stretched(c, c.y(), c.x(1));
+    return [
+      c.when(0, () => c.mul(c.dy(), scale)),
+      c.when(1, () => c.div(toScale(c, c.mul(c.dy(), c.y()), scale, c.x(1)), c.x(1))),
+    ];
+  },
+  // q = clip(x/s + z), as if nothing was rounded
+  QuantizeLinear(c) {
+    const scale = stretched(c, c.x(), c.x(1));
+    const [least, largest] = bounds(c);
+    const real = c.div(c.x(), scale);
+    const above = c.op('Greater', [real, c.scalar(least, real)]);
+    const below = c.op('Less', [real, c.scalar(largest, real)]);
+    const inside = c.mask(c.op('And', [above, below]), real);
+    const dx = c.mul(c.div(c.dy(), scale), inside);
+    return [dx, c.when(1, () => c.neg(toScale(c, c.mul(dx, real), scale, c.x(1))))];
+  },
+});
