@@ -33,8 +33,13 @@ export function saveState(
   const best = [...(watch.best ?? [])].map(([name, tensor]) => [`best/${name}`, tensor] as const);
   writeCheckpoint(request.checkpoint, {
     state: new Map([...state, ...best]),
-    facts: { position, evaluations: watch.facts(), seed: request.seed, batch: request.batch },
+    facts: { position, evaluations: watch.facts(), ...sameOf(request) },
   });
+}
+
+/** What has to be the same in both halves of a run. */
+function sameOf({ seed, batch, qat }: TrainRequest): Record<string, number | string | undefined> {
+  return { seed, batch, qat: qat?.type };
 }
 
 /** Where the run starts: at its beginning, or where the checkpoint stands. */
@@ -53,9 +58,9 @@ export function startOf(
       throw badCheckpoint(path, `it has no state "${name}" as this run needs it`);
     return [name, tensor] as const;
   });
-  for (const name of ['seed', 'batch'] as const) {
-    if (facts[name] === request[name]) continue;
-    throw badCheckpoint(path, `its ${name} is ${facts[name]}, not ${request[name]}`);
+  for (const [name, value] of Object.entries(sameOf(request))) {
+    if (facts[name] === value) continue;
+    throw badCheckpoint(path, `its ${name} is ${facts[name]}, not ${value}`);
   }
   watch.restore(facts['evaluations'], state);
   return { state: new Map(own), position: facts['position'] as Position };

@@ -5,6 +5,7 @@
 import { makeCalibration } from '../calibrate/calibrator.ts';
 import type { Dataset } from '../data/dataset.ts';
 import type { DataOptions } from '../data/options.ts';
+import { dataHasNoOrder } from '../errors/train.ts';
 import { usageProblem } from '../errors/usage.ts';
 import type { Model, Value } from '../graph/index.ts';
 import { inferTypes } from '../ops/index.ts';
@@ -54,7 +55,8 @@ export interface QatInput {
 
 /** Quantises the model and makes its trainable twin; throws where nothing can be quantised. */
 export async function prepareQat(input: QatInput): Promise<Qat> {
-  const { type, original, session, skip, reporter } = input;
+  const { type, original, data, session, skip, reporter } = input;
+  if (!data.take || data.length === undefined) throw dataHasNoOrder(data.summary);
   const run = createRunner({ ...session, ...COMPARABLE, threads: 1, optimization: 'disabled' });
   const quantized = await prepareFloat(original, run, input.source, reporter);
   const decisions: Decision[] = [];
@@ -105,7 +107,7 @@ function observers(input: QatInput, model: Model): Calibration {
   const count = Math.max(1, Math.floor(Math.min(samples, length) / size));
   const stride = Math.max(1, Math.floor(length / (count * size)));
   const indices = (at: number) =>
-    Array.from({ length: Math.min(size, length) }, (_, i) => (at * size + i) * stride);
+    Array.from({ length: size }, (_, i) => ((at * size + i) * stride) % length);
   const step = reporter.step('observing', count);
   async function* batches(): AsyncIterable<Feeds> {
     for (let at = 0; at < count; at++) {
