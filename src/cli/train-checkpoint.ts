@@ -55,13 +55,13 @@ export function saveState(
   const best = [...(watch.best ?? [])].map(([name, tensor]) => [`best/${name}`, tensor] as const);
   writeCheckpoint(checkpoint, {
     state: new Map([...state, ...best]),
-    facts: { position, rateRange, evaluations: watch.facts(), ...orderOf(request) },
+    facts: { position, rateRange, evaluations: watch.facts(), ...sameOf(request) },
   });
 }
 
-/** What the order of samples follows from. */
-function orderOf({ seed, batch, replay }: TrainRequest) {
-  return { seed, batch, 'replay-share': replay?.share ?? 0 };
+/** What has to be the same in both halves of a run. */
+function sameOf({ seed, batch, replay, qat }: TrainRequest) {
+  return { seed, batch, 'replay-share': replay?.share ?? 0, qat: qat?.type };
 }
 
 export interface Start {
@@ -83,7 +83,7 @@ export function startOf(request: TrainRequest, graph: TrainingGraph, watch: Watc
       throw badCheckpoint(path, `it has no state "${name}" as this run needs it`);
     return [name, tensor] as const;
   });
-  for (const [name, value] of Object.entries(orderOf(request))) {
+  for (const [name, value] of Object.entries(sameOf(request))) {
     if (facts[name] === value) continue;
     throw badCheckpoint(path, `its ${name} is ${facts[name]}, not ${value}`);
   }

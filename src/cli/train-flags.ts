@@ -8,6 +8,7 @@ import { retainFlags } from './retain-flags.ts';
 
 const objective = { helpGroup: 'OBJECTIVE' } as const;
 const optimisation = { helpGroup: 'OPTIMISATION' } as const;
+const quantisation = { helpGroup: 'QUANTISATION' } as const;
 const run = { helpGroup: 'RUN' } as const;
 const number = (summary: string, helpValue: string, group: object) =>
   Flags.string({ summary, helpValue, ...group });
@@ -149,6 +150,31 @@ export const trainFlags = {
     summary: 'write the changes apart, to a safetensors file',
     helpValue: 'FILE',
     ...optimisation,
+  }),
+  qat: Flags.option({ options: ['int8', 'int4'] as const })({
+    summary:
+      'quantisation-aware training: the written model is quantised, its weights of this type',
+    ...quantisation,
+  }),
+  'qat-samples': Flags.integer({
+    summary: 'training samples on which ranges of activations are observed first',
+    default: 128,
+    min: 1,
+    helpValue: 'N',
+    ...quantisation,
+  }),
+  'qat-freeze': number(
+    'share of the run after which scales stay as they are (default 0.8)',
+    'F',
+    quantisation,
+  ),
+  'qat-skip': Flags.string({
+    summary: 'layers that stay float: a name with *, op:Conv, or re:EXPRESSION',
+    helpValue: 'PATTERN',
+    multiple: true,
+    multipleNonGreedy: true,
+    default: [],
+    ...quantisation,
   }),
   ema: number('write a moving average of the weights: the share of the old', 'F', optimisation),
   freeze: Flags.string({

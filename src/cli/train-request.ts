@@ -12,6 +12,7 @@ import type { Objective, ObjectiveSettings } from '../train/objectives/objective
 import type { RateRange } from '../train/rate-range.ts';
 import type { Course } from '../train/schedule.ts';
 import type { Position, Progress } from '../train/trainer.ts';
+import type { Qat } from './train-qat.ts';
 import type { OptimizationSettings } from './train-settings.ts';
 import type { StructuredPruning } from './train-structured.ts';
 
@@ -38,6 +39,8 @@ export interface TrainRequest {
   readonly lora?: LoraRequest | undefined;
   readonly replay?: ReplayRequest | undefined;
   readonly retention?: Retention | undefined;
+  /** Its twin is the model to train. */
+  readonly qat?: Qat | undefined;
   readonly teaching?: Teaching | undefined;
   /** Whole units are pruned on the way. */
   readonly structured?: StructuredPruning | undefined;
@@ -130,6 +133,10 @@ export interface Evaluation {
 export interface TrainResult {
   /** Trained tensors by the names they have in the model. */
   readonly weights: ReadonlyMap<string, Tensor>;
+  /** As it is to be written. */
+  readonly model: Model;
+  /** Metrics of the written model, where it is quantised and there is data to validate on. */
+  readonly written?: ReadonlyMap<string, number> | undefined;
   /** Low-rank changes by name, before they were merged. */
   readonly adapters: ReadonlyMap<string, Tensor>;
   /** What is zero and can be cut, by weight, where pruning of units is over. */

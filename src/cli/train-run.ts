@@ -2,8 +2,10 @@
 // writes checkpoints, tells how it goes.
 
 import type { Dataset } from '../data/dataset.ts';
+import type { Model } from '../graph/index.ts';
 import { loadModel } from '../runtime/runner.ts';
 import type { Feeds } from '../tensor/feeds.ts';
+import type { EvaluationGraph } from '../train/evaluation.ts';
 import { Feeder } from '../train/feeder.ts';
 import type { TrainingGraph } from '../train/plan.ts';
 import { rangeTest } from '../train/rate-range.ts';
@@ -19,7 +21,8 @@ import {
   withPenalties,
 } from './train-checkpoint.ts';
 import { firstNotFinite } from './train-diagnosis.ts';
-import { makeGraphs, type TrainGraphs } from './train-graphs.ts';
+import { evaluationOfWritten, makeGraphs, type TrainGraphs } from './train-graphs.ts';
+import { trainedModel } from './train-qat.ts';
 import { ordered, sourceOf } from './train-replay.ts';
 import type { TrainRequest, TrainResult } from './train-request.ts';
 import type { OptimizationSettings } from './train-settings.ts';
@@ -39,11 +42,11 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
   const graphs = await makeGraphs(request, sample, sparsity);
   const buildMs = performance.now() - started;
   const graph = graphs.training;
-  const options = { ...request.session, optimization: 'all' as const };
+  const options = { ...request.session, optimization: 'all' as const, keepPairs: true };
   const answers = await teacherAnswers(request, graphs.lessons, { steps, stepsPerEpoch });
-  if (graphs.lessons.length > 0 && !answers) return nothingDone(graphs);
+  if (graphs.lessons.length > 0 && !answers) return nothingDone(request, graphs);
   const session = await loadModel(graph.model, options);
-  const validation = await openValidation(request, graphs, samples);
+  const validation = await openValidation(request, graphs, graphs.evaluation, true);
   try {
     const pruned = ((sparsity ?? penalty)?.end ?? -1) + 1;
     const settled = pruned * optimization.accumulate;
@@ -81,6 +84,7 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
         sparsity,
         penalty,
         chooseAt: penalty && penalty.begin * accumulate,
+        scalesEnd: scalesEnd(request, steps),
         evaluateEvery: request.evaluateEvery ?? stepsPerEpoch,
         checkpointEvery: request.checkpointEvery ?? stepsPerEpoch,
       },
@@ -107,11 +111,15 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
     );
     const best = request.keep === 'best' ? watch.best : undefined;
     const state = best ?? done.state;
-    const weights = stateWeights(graph, state);
+    const found = stateWeights(graph, state);
     const isCut = penalty && done.position.step >= settled;
+    const weights = graphs.finish(found);
+    const model = trainedModel(request.original, request.qat, weights);
     return {
-      weights: graphs.finish(weights),
-      adapters: new Map([...weights].filter(([name]) => /#lora_[ab]$/.test(name))),
+      weights,
+      model,
+      written: request.qat && (await judgeWritten(request, graphs, model, sample)),
+      adapters: new Map([...found].filter(([name]) => /#lora_[ab]$/.test(name))),
       penalties: isCut ? penaltiesOf(graph, state) : undefined,
       evaluations: watch.evaluations,
       position: done.position,
@@ -125,9 +133,10 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
 }
 
 /** Stopped before the first step. */
-function nothingDone({ training, finish }: TrainGraphs): TrainResult {
-  const weights = finish(stateWeights(training));
-  return { weights, adapters: new Map(), evaluations: [], position: START, isStopped: true };
+function nothingDone({ original, qat }: TrainRequest, graphs: TrainGraphs): TrainResult {
+  const weights = graphs.finish(stateWeights(graphs.training));
+  const model = trainedModel(original, qat, weights);
+  return { weights, model, adapters: new Map(), evaluations: [], position: START, isStopped: true };
 }
 
 /** `peak`: where it was chosen by a test. */
@@ -168,16 +177,42 @@ function feederOf(
   });
 }
 
+function scalesEnd({ qat, optimization }: TrainRequest, steps: number): number | undefined {
+  return qat && Math.round((qat.freeze * steps) / optimization.accumulate);
+}
+
+/** Metrics of the quantised model itself, with the integer kernels that its users will run. */
+async function judgeWritten(
+  request: TrainRequest,
+  graphs: TrainGraphs,
+  model: Model,
+  sample: Feeds,
+): Promise<Map<string, number> | undefined> {
+  const graph = await evaluationOfWritten(request, model, sample);
+  const validation = await openValidation(request, graphs, graph, false);
+  try {
+    return await validation?.judge(new Map());
+  } finally {
+    await validation?.dispose();
+  }
+}
+
 async function openValidation(
   request: TrainRequest,
   graphs: TrainGraphs,
-  samples: number,
+  graph: EvaluationGraph | undefined,
+  keepPairs: boolean,
 ): Promise<Validation | undefined> {
-  const { batch } = request;
-  const { evaluation: graph, training } = graphs;
+  const { batch, isPaired } = request;
+  const { training } = graphs;
+  const samples = isPaired ? batch / 2 : batch;
   if (!request.validation || !graph) return undefined;
   const validation = ordered(request.validation);
-  const session = await loadModel(graph.model, { ...request.session, optimization: 'all' });
+  const session = await loadModel(graph.model, {
+    ...request.session,
+    optimization: 'all',
+    keepPairs,
+  });
   const feeder = feederOf(request, graphs, validation, graph.data);
   const { length } = validation;
   return new Validation({ graph, training, session, feeder, length, samples, batch });

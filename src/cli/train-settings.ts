@@ -78,7 +78,7 @@ const EPOCHS = 10;
 export function objectiveSettings(flags: TrainFlagValues): ObjectiveSettings {
   const weights = flags['class-weights']?.split(',').map((w) => parseAmount('class-weights', w));
   return {
-    labelSmoothing: share('label-smoothing', flags['label-smoothing']) ?? 0,
+    labelSmoothing: parseShare('label-smoothing', flags['label-smoothing']) ?? 0,
     classWeights: weights,
     distance: flags.distance,
     delta: amount('delta', flags.delta) ?? OBJECTIVE_DEFAULTS.delta,
@@ -107,10 +107,10 @@ export function optimizationSettings(flags: TrainFlagValues): OptimizationSettin
     name: flags.optimizer,
     optimizer,
     settings: {
-      beta1: share('beta1', flags.beta1) ?? own.beta1,
-      beta2: share('beta2', flags.beta2) ?? own.beta2,
+      beta1: parseShare('beta1', flags.beta1) ?? own.beta1,
+      beta2: parseShare('beta2', flags.beta2) ?? own.beta2,
       epsilon: amount('epsilon', flags.epsilon) ?? own.epsilon,
-      momentum: share('momentum', flags.momentum) ?? own.momentum,
+      momentum: parseShare('momentum', flags.momentum) ?? own.momentum,
       nesterov: flags.nesterov ?? false,
     },
     rate: flags.lr === 'auto' ? 'auto' : (amount('lr', flags.lr) ?? optimizer.defaults.rate),
@@ -119,7 +119,7 @@ export function optimizationSettings(flags: TrainFlagValues): OptimizationSettin
     clipValue: amount('clip-value', flags['clip-value']),
     accumulate: flags.accumulate,
     adapts: flags.adapt !== undefined,
-    averaging: share('ema', flags.ema),
+    averaging: parseShare('ema', flags.ema),
     schedule: flags.schedule,
     warmup: amount('warmup', flags.warmup) ?? 0,
     precision: HALF[flags.precision],
@@ -134,9 +134,9 @@ const CHOICES = 50;
 
 /** How much goes, and between which updates. */
 function pruningTime(flags: TrainFlagValues, updates: number) {
-  const begin = Math.round((share('prune-begin', flags['prune-begin']) ?? 0) * updates);
-  const end = Math.round((share('prune-end', flags['prune-end']) ?? 0.7) * updates);
-  return { final: share('prune-final', flags['prune-final']) ?? 0.5, begin, end };
+  const begin = Math.round((parseShare('prune-begin', flags['prune-begin']) ?? 0) * updates);
+  const end = Math.round((parseShare('prune-end', flags['prune-end']) ?? 0.7) * updates);
+  return { final: parseShare('prune-final', flags['prune-final']) ?? 0.5, begin, end };
 }
 
 function sparsitySchedule(flags: TrainFlagValues, updates: number): SparsitySchedule | undefined {
@@ -166,7 +166,7 @@ function amount(flag: string, text: string | undefined): number | undefined {
   return text === undefined ? undefined : parseAmount(flag, text);
 }
 
-function share(flag: string, text: string | undefined): number | undefined {
+export function parseShare(flag: string, text: string | undefined): number | undefined {
   const value = amount(flag, text);
   if (value !== undefined && value >= 1)
     throw badFlagValue(flag, text ?? '', 'a number from 0 to 1');

@@ -1,37 +1,32 @@
 // What `train` and `distill` share: from flags to a run, from its result to files and the report.
 
-import { writeFileSync } from 'node:fs';
 import { Args, type Command, Flags, type Interfaces } from '@oclif/core';
 import type { Batch, Dataset } from '../data/dataset.ts';
-import { inputSpecs } from '../data/inputs.ts';
-import { openDataset } from '../data/open.ts';
 import { requireTrainingData } from '../errors/train.ts';
-import { badFlagValue, usageProblem } from '../errors/usage.ts';
-import { type Model, symbol } from '../graph/index.ts';
+import type { Model } from '../graph/index.ts';
 import { parsePattern } from '../passes/select.ts';
 import type { Outcome } from '../report/report.ts';
 import type { SessionOptions } from '../runtime/options.ts';
 import { resolveProvider } from '../runtime/provider.ts';
-import { COMPARABLE, createRunner } from '../runtime/runner.ts';
 import { writeCheckpoint } from '../train/checkpoint.ts';
-import { setClasses } from '../train/head.ts';
 import { OBJECTIVES, type ObjectiveName } from '../train/objectives/index.ts';
 import { BaseCommand, outputFlag, threadsFlag } from './base.ts';
-import { dataFlags, dataOptionsFrom, parseAmount } from './data-flags.ts';
+import { dataFlags, parseAmount } from './data-flags.ts';
 import { takeOverSignals } from './interrupt.ts';
 import { defaultOutput, readSound, summarize, writeOutput } from './models.ts';
-import { preparePlain } from './prune-prepare.ts';
 import { replayRequest, retention } from './retain-flags.ts';
 import { setSizes } from './sizes.ts';
 import { trainFlags } from './train-flags.ts';
 import { TrainLog } from './train-log.ts';
 import { inferObjective, maskingOf } from './train-objective.ts';
+import { checkQatFlags } from './train-qat.ts';
 import { trainBlocks, trainMetrics } from './train-report.ts';
-import type { LoraRequest, Teaching } from './train-request.ts';
+import type { LoraRequest, Teaching, TrainRequest } from './train-request.ts';
 import { runTraining } from './train-run.ts';
 import { objectiveSettings, optimizationSettings, totalSteps } from './train-settings.ts';
-import { StructuredPruning } from './train-structured.ts';
-import { putWeights } from './train-weights.ts';
+
+import { openTrainingData, writeVocabulary } from './training-data.ts';
+import { qatOf, setHead, structuredOf } from './training-model.ts';
 
 const BATCH = 32;
 
@@ -74,30 +69,69 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     const path = this.requireModel((this.args as { model?: string }).model);
     if (!flags.data) throw requireTrainingData();
     const given = readSound(path);
+    checkQatFlags(flags);
     const output = flags.output ?? defaultOutput(path, this.suffix);
     this.outputIsStdout = output === '-';
     setSizes(given, this.sizes);
     const before = summarize(given, path);
-    const start = given.clone();
-    this.#setHead(given, flags);
-    const session = await this.#session();
-    const { original, structured } = await structuredOf(given, flags);
-    const { data, validation, open } = await this.#datasets(original, flags);
-    const sample = await data.take?.([0]);
-    const inferred = () => (sample ? this.objectiveName(original, sample) : 'output');
-    const name = flags.objective ?? (flags.loss ? 'output' : inferred());
     const log = new TrainLog({
       reporter: this.reporter,
       log: flags.log,
       tensorboard: flags.tensorboard,
     });
+    const request = await this.#request(given, path, output, log);
     const stop = takeOverSignals();
-    const result = await runTraining({
-      original,
+    const result = await runTraining({ ...request, isStopped: stop.isAsked });
+    stop.release();
+    log.close();
+    if (flags['lora-out']) {
+      writeCheckpoint(flags['lora-out'], { state: result.adapters, facts: { lora: flags.lora } });
+    }
+    const { structured, data } = request;
+    const { weights, penalties } = result;
+    const cut = structured && penalties ? structured.cut(weights, penalties) : undefined;
+    if (structured && !cut) this.reporter.warn(NOT_CUT);
+    const after = await writeOutput(cut?.model ?? result.model, output, {
+      externalData: flags['external-data'],
+    });
+    if (data.vocabulary && output !== '-') writeVocabulary(data.vocabulary, output);
+    if (result.isStopped) process.exitCode = stop.exitCode;
+    const findings = { objective: request.name, log, result, before, after, cut };
+    return {
+      input: before,
+      output: after,
+      metrics: { ...trainMetrics(findings), data: data.summary },
+      steps: [],
+      blocks: trainBlocks(findings),
+    };
+  }
+
+  /** The run that the flags ask for; `given` gets the head that they ask for. */
+  async #request(
+    given: Model,
+    path: string,
+    output: string,
+    log: TrainLog,
+  ): Promise<TrainRequest & { readonly name: string }> {
+    const flags = this.flags as unknown as TrainingFlagValues;
+    const start = given.clone();
+    setHead(given, flags);
+    const session = await this.#session();
+    const { original, structured } = await structuredOf(given, flags);
+    const { data, validation, open } = await openTrainingData(original, flags);
+    const name = await this.#objective(original, data);
+    const sample = await data.take?.([0]);
+    const { batch = BATCH } = flags;
+    const { reporter } = this;
+    const qat = await qatOf(flags, { path, original, data, batch, session, reporter });
+    return {
+      name: name ?? 'teachers',
+      original: qat?.fake.model ?? original,
+      qat,
       path,
       data,
       validation,
-      batch: flags.batch ?? BATCH,
+      batch,
       objective: name && OBJECTIVES[name],
       objectiveSettings: {
         ...objectiveSettings(this.objectiveFlags(flags)),
@@ -124,39 +158,16 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
       onStart: (facts) => log.start(facts),
       onProgress: (progress) => log.progress(progress),
       onEvaluation: (evaluation) => log.evaluation(evaluation),
-      isStopped: stop.isAsked,
-    });
-    stop.release();
-    log.close();
-    if (flags['lora-out']) {
-      writeCheckpoint(flags['lora-out'], { state: result.adapters, facts: { lora: flags.lora } });
-    }
-    const { weights, penalties } = result;
-    const cut = structured && penalties ? structured.cut(weights, penalties) : undefined;
-    if (structured && !cut) this.reporter.warn(NOT_CUT);
-    const after = await writeOutput(cut?.model ?? putWeights(original, weights), output, {
-      externalData: flags['external-data'],
-    });
-    if (data.vocabulary && output !== '-') writeVocabulary(data.vocabulary, output);
-    if (result.isStopped) process.exitCode = stop.exitCode;
-    const findings = { objective: name ?? 'teachers', log, result, before, after, cut };
-    return {
-      input: before,
-      output: after,
-      metrics: { ...trainMetrics(findings), data: data.summary },
-      steps: [],
-      blocks: trainBlocks(findings),
     };
   }
 
-  #setHead(model: Model, flags: TrainingFlagValues): void {
-    const { head, seed } = flags;
-    const more = flags['expand-classes'];
-    if (more !== undefined) setClasses(model, more, true, seed);
-    if (head === undefined) return;
-    const classes = /^classify:([1-9]\d*)$/.exec(head)?.[1];
-    if (!classes) throw badFlagValue('head', head, 'a kind and a number, as in classify:10');
-    setClasses(model, Number(classes), false, seed);
+  /** The named objective, or what the outputs and the data look like. */
+  async #objective(model: Model, data: Dataset): Promise<ObjectiveName | undefined> {
+    const flags = this.flags as unknown as TrainingFlagValues;
+    if (flags.objective) return flags.objective;
+    if (flags.loss) return 'output';
+    const sample = await data.take?.([0]);
+    return sample ? this.objectiveName(model, sample) : 'output';
   }
 
   async #session(): Promise<SessionOptions> {
@@ -165,60 +176,12 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     if (note) this.reporter.warn({ code: 'provider', message: note });
     return { provider, device, ...(flags.threads ? { threads: flags.threads } : {}) };
   }
-
-  /** What is trained on, and what is validated on: of --val, else the rest of --split. */
-  async #datasets(
-    original: Model,
-    flags: TrainingFlagValues,
-  ): Promise<{
-    data: Dataset;
-    validation: Dataset | undefined;
-    /** Other data, whole, without --split and --limit. */
-    open(path: string): Promise<Dataset>;
-  }> {
-    const options = dataOptionsFrom(flags);
-    const specs = inputSpecs(original).map((input) => ({
-      ...input,
-      shape: [symbol('batch'), ...input.shape.slice(1)],
-    }));
-    const data = await openDataset(flags.data ?? '', specs, options);
-    const { split: _, part: __, ...whole } = options;
-    const tokenizer = data.vocabulary ?? options.tokenizer;
-    const open = (path: string) =>
-      openDataset(path, specs, { ...whole, tokenizer, limit: undefined });
-    if (flags.val) {
-      const validation = await openDataset(flags.val, specs, { ...whole, tokenizer });
-      return { data, validation, open };
-    }
-    if (options.split === undefined) return { data, validation: undefined, open };
-    const rest = { ...options, part: 'rest', limit: undefined } as const;
-    return { data, validation: await openDataset(flags.data ?? '', specs, rest), open };
-  }
-}
-
-/** The tokens that the model has learnt, beside it: other data has to be read with `--tokenizer` of it. */
-function writeVocabulary(vocabulary: object, output: string): void {
-  writeFileSync(`${output.replace(/\.onnx$/, '')}.tokenizer.json`, JSON.stringify(vocabulary));
 }
 
 const NOT_CUT = {
   code: 'not-cut',
   message: 'the run ended before the units that were to go were zero: nothing was cut',
 };
-
-/** With --prune-schedule structured the model is made plain, so that its units can be followed. */
-async function structuredOf(given: Model, flags: TrainingFlagValues) {
-  if (flags['prune-schedule'] !== 'structured') return { original: given, structured: undefined };
-  if (flags.lora !== undefined) {
-    throw usageProblem(
-      '--lora leaves the weights alone that --prune-schedule structured is to prune',
-      'Leave out one of them.',
-    );
-  }
-  const run = createRunner({ ...COMPARABLE, threads: 1, optimization: 'disabled' });
-  const original = await preparePlain(given, run);
-  return { original, structured: new StructuredPruning(original, flags.freeze.map(parsePattern)) };
-}
 
 function loraRequest(flags: TrainingFlagValues): LoraRequest | undefined {
   const { lora: rank } = flags;

@@ -10,7 +10,7 @@ import { STEP } from './dropout.ts';
 import { REAL } from './evaluation.ts';
 import { type Masking, maskTokens } from './masking.ts';
 import type { TargetSpec } from './objectives/objective.ts';
-import { BOUNDARY, DROP, type InputOf, PRUNE, RATE, SHRINK, SPARSITY } from './plan.ts';
+import { BOUNDARY, DROP, type InputOf, PRUNE, RATE, SCALE_RATE, SHRINK, SPARSITY } from './plan.ts';
 import type { StepSamples } from './sampler.ts';
 import { targetOf } from './targets.ts';
 
@@ -34,7 +34,7 @@ export function augmentSeed(seed: number, epoch: number): number {
 }
 
 const PREFIX = 'target/';
-const OWN = new Set([RATE, BOUNDARY, REAL, SPARSITY, PRUNE, DROP, SHRINK, STEP]);
+const OWN = new Set([RATE, BOUNDARY, REAL, SPARSITY, PRUNE, DROP, SCALE_RATE, SHRINK, STEP]);
 
 export class Feeder {
   readonly #options: FeederOptions;

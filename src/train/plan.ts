@@ -42,6 +42,8 @@ export interface StepPlan {
   readonly precision?: 'float16' | 'bfloat16' | undefined;
   /** Gradients are rounded to so many bits, what is lost is added to the next ones. */
   readonly gradientBits?: number | undefined;
+  /** Scales of fake quantisation among the parameters, each with the factor of its gradient. */
+  readonly scales?: ReadonlyMap<Value, number> | undefined;
   /** Weights that become zero while training. */
   readonly sparsity?:
     | { readonly rule: SparsityRule; applies(parameter: Value): boolean }
@@ -90,6 +92,8 @@ export interface TrainingGraph {
 
 /** Per-step inputs that the trainer feeds beside data. */
 export const RATE = 'rate';
+/** The rate of scales, which stay as they are at the end of a run. */
+export const SCALE_RATE = 'scale_rate';
 export const BOUNDARY = 'boundary';
 /** Share of zeros that is due, whether masks are made anew, and the share that may move (RigL). */
 export const SPARSITY = 'sparsity';

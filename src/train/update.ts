@@ -7,7 +7,16 @@ import { Formula } from './formula.ts';
 import { roundGradient } from './gradient-bits.ts';
 import { gainOf, type NoiseState, nextNoise, noiseScale, noiseState } from './noise-scale.ts';
 import { shrunk } from './penalty.ts';
-import { BOUNDARY, DROP, PRUNE, RATE, SHRINK, SPARSITY, type StepPlan } from './plan.ts';
+import {
+  BOUNDARY,
+  DROP,
+  PRUNE,
+  RATE,
+  SCALE_RATE,
+  SHRINK,
+  SPARSITY,
+  type StepPlan,
+} from './plan.ts';
 import type { LossScale } from './precision.ts';
 import { nextMask } from './sparsity.ts';
 import type { Slot, StateWriter } from './state.ts';
@@ -34,6 +43,7 @@ interface Around {
   /** Grown: with this micro-batch. */
   readonly noise: (NoiseState & { readonly grown: Value }) | undefined;
   readonly rate: Value;
+  readonly scaleRate: Value | undefined;
   readonly counter: Slot;
   readonly clock: MaskClock | undefined;
   readonly shrink: Value | undefined;
@@ -60,7 +70,8 @@ export class Updater {
     const trained = [...gradients.keys()];
     const raw = [...gradients.values()];
     const inverse = scaling && f.op('Reciprocal', [scaling.scale]);
-    const micro = inverse ? raw.map((g) => f.mul(g, inverse)) : raw;
+    const unscaled = inverse ? raw.map((g) => f.mul(g, inverse)) : raw;
+    const micro = unscaled.map((g, i) => this.#balanced(trained[i] as Value, g));
     const norm = f.sqrt(f.total(micro.map((g) => this.#squares(f, g))));
     const isSound = f.less(f.op('Abs', [f.add(loss, norm)]), Number.POSITIVE_INFINITY);
     scaling?.update(isSound);
@@ -86,6 +97,13 @@ export class Updater {
     ];
   }
 
+  /** The gradient of a scale by its relative change, made as large as those of weights. */
+  #balanced(parameter: Value, gradient: Value): Value {
+    const factor = this.#plan.scales?.get(parameter);
+    if (factor === undefined) return gradient;
+    return this.#f.div(this.#f.mul(gradient, factor), parameter);
+  }
+
   #squares(f: Formula, gradient: Value): Value {
     return f.op('ReduceSumSquare', [gradient], { keepdims: 0 });
   }
@@ -106,6 +124,7 @@ export class Updater {
       norm,
       noise: noise && { ...noise, grown: grown.get(noise.squares) as Value },
       rate: state.everyStep(RATE, 'float32'),
+      scaleRate: this.#plan.scales && state.everyStep(SCALE_RATE, 'float32'),
       counter: state.scalar('updates', 'float64', 0),
       clock: sparsity && {
         sparsity: state.everyStep(SPARSITY, 'float32'),
@@ -206,22 +225,25 @@ export class Updater {
       updated.set(residue, rounded.residue);
     }
     const slots = this.#state.of(parameter, 'slot');
+    const scaleRate = this.#plan.scales?.has(parameter) ? c.around.scaleRate : undefined;
     const result = optimizer.update(
       f,
       {
         parameter,
         gradient,
         slots: slots.map(({ input }) => input),
-        rate: c.rate,
+        rate: scaleRate ? f.mul(parameter, scaleRate) : c.rate,
         decay: this.#plan.decay(parameter),
         count,
       },
       optimizerSettings,
     );
     slots.forEach((one, j) => void updated.set(one, result.slots[j] as Value));
+    // No step may turn a scale round.
+    const moved = scaleRate ? f.max(result.parameter, f.mul(parameter, 0.5)) : result.parameter;
     const [penalty] = this.#state.of(parameter, 'penalty');
     const { shrink } = c.around;
-    const free = this.#masked(f, { ...c, gradient }, result.parameter);
+    const free = this.#masked(f, { ...c, gradient }, moved);
     const weight = penalty && shrink ? shrunk(f, free, penalty.input, shrink) : free;
     set(slot('parameter'), weight);
     const sum = slot('sum');
