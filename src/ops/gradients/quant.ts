@@ -48,7 +48,9 @@ function quantize(c: C): (Value | undefined)[] {
   const scale = beside(c, c.x(), c.x(1));
   const real = c.div(c.x(), scale);
   const steps = c.op('Round', [real]);
-  const code = c.has(2) ? c.add(steps, c.op('CastLike', [beside(c, c.x(), c.x(2)), steps])) : steps;
+  // Codes of few bits have no kernels but casts.
+  const zero = () => beside(c, c.x(), c.op('CastLike', [c.x(2), steps]));
+  const code = c.has(2) ? c.add(steps, zero()) : steps;
   const above = c.op('GreaterOrEqual', [code, c.scalar(low, code)]);
   const below = c.op('LessOrEqual', [code, c.scalar(high, code)]);
   const dx = c.mul(c.dy(), c.mask(c.op('And', [above, below]), c.dy()));
