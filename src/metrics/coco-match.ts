@@ -1,6 +1,7 @@
 // Which detection finds which object in one image, for every IoU threshold and range of sizes: the
 // rules of pycocotools' COCOeval.evaluateImg.
 
+import { areaOf, type Box, intersection, iou } from './boxes.ts';
 import type { Truth } from './detect.ts';
 
 /** 0.50, 0.55 … 0.95. */
@@ -78,7 +79,9 @@ function matchClass(
     return { image, score, rank, matched: [0, 0, 0, 0], ignored: [0, 0, 0, 0] };
   });
   const counts = AREA_RANGES.map((range, area) => {
-    const isIgnored = wanted.map((truth) => truth.isCrowd || !isWithin(areaOf(truth), range));
+    const isIgnored = wanted.map(
+      (truth) => truth.isCrowd || !isWithin(truth.area ?? areaOf(truth.box), range),
+    );
     // Objects that count come first: one that does not is taken only where none else fits.
     const order = wanted
       .map((_, i) => i)
@@ -91,7 +94,7 @@ function matchClass(
         if (match !== undefined) taken.add(match);
         const isMatched = match !== undefined;
         const { box = [] } = best[at] ?? {};
-        const ignore = isMatched ? isIgnored[match] : !isWithin(boxArea(box), range);
+        const ignore = isMatched ? isIgnored[match] : !isWithin(areaOf(box), range);
         if (isMatched) row.matched[area] = (row.matched[area] as number) | (1 << bit);
         if (ignore) row.ignored[area] = (row.ignored[area] as number) | (1 << bit);
       });
@@ -122,21 +125,8 @@ function bestMatch(
 }
 
 /** Intersection over union; over the detection alone where the object is a crowd. */
-function overlap(box: readonly number[], { box: other, isCrowd }: Truth): number {
-  const [left = 0, top = 0, right = 0, bottom = 0] = box;
-  const width = Math.min(right, other[2]) - Math.max(left, other[0]);
-  const height = Math.min(bottom, other[3]) - Math.max(top, other[1]);
-  if (width <= 0 || height <= 0) return 0;
-  const both = width * height;
-  return both / (isCrowd ? boxArea(box) : boxArea(box) + boxArea(other) - both);
-}
-
-function boxArea([left = 0, top = 0, right = 0, bottom = 0]: readonly number[]): number {
-  return (right - left) * (bottom - top);
-}
-
-function areaOf({ box, area }: Truth): number {
-  return area ?? boxArea(box);
+function overlap(box: Box, truth: Truth): number {
+  return truth.isCrowd ? intersection(box, truth.box) / areaOf(box) : iou(box, truth.box);
 }
 
 function isWithin(area: number, [low, high]: readonly [number, number]): boolean {
