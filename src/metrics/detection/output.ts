@@ -29,22 +29,22 @@ export interface Head {
   read(outputs: readonly Output[], image: number, size: InputSize, least: number): Detection[];
 }
 
-/** One image's part of an output [N, rows, columns], or of one without batch. */
+/** One image's part of a float output [N, rows, columns], or of one without batch. */
 export class Table {
   readonly rows: number;
   readonly columns: number;
-  readonly #values: Values;
+  readonly #values: ArrayLike<number>;
   readonly #first: number;
 
   constructor({ shape, values }: Output, image: number) {
     this.rows = shape.at(-2) ?? 1;
     this.columns = shape.at(-1) ?? 1;
-    this.#values = values;
+    this.#values = values as ArrayLike<number>;
     this.#first = image * this.rows * this.columns;
   }
 
   at(row: number, column: number): number {
-    return Number(this.#values[this.#first + row * this.columns + column]);
+    return this.#values[this.#first + row * this.columns + column] as number;
   }
 
   /** What `make` has to say of each row, given a reader of its columns. */

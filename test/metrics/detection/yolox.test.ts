@@ -1,5 +1,5 @@
-// A real detector on real images, from outputs to average precision: YOLOX nano on COCO, whose AP50 on
-// these images is known (bench/gold_eval.py).
+// A real detector on real images, from outputs to average precision: YOLOX nano on COCO. pycocotools
+// finds an AP50 of 0.548 on these images, resized by Pillow.
 
 import { readFileSync } from 'node:fs';
 import { expect, it } from '@jest/globals';
@@ -35,9 +35,11 @@ async function letterbox(jpeg: Buffer) {
   const resize = { fit: 'fill', kernel: 'linear' } as const;
   const pixels = await sharp(jpeg).toColourspace('srgb').resize(w, h, resize).raw().toBuffer();
   const planes = new Float32Array(3 * SIDE * SIDE).fill(114);
-  for (let i = 0; i < w * h; i++) {
-    const at = Math.floor(i / w) * SIDE + (i % w);
-    for (let c = 0; c < 3; c++) planes[(2 - c) * SIDE * SIDE + at] = pixels[3 * i + c] ?? 0;
+  let from = 0;
+  for (let y = 0; y < h; y++) {
+    for (let at = y * SIDE; at < y * SIDE + w; at++) {
+      for (let c = 2; c >= 0; c--) planes[c * SIDE * SIDE + at] = pixels[from++] ?? 0;
+    }
   }
   const placement = { scale: [scale, scale], offset: [0, 0], size: { width, height } } as const;
   return { planes, placement };
@@ -67,7 +69,7 @@ function truthsOf({ annotations, categories }: Coco, image: number): Truth[] {
     }));
 }
 
-(model && archive ? it : it.skip)('reaches the known AP50 of YOLOX nano', async () => {
+(model && archive ? it : it.skip)('reaches the known precision of YOLOX nano', async () => {
   const files = filesOf(readFileSync(archive ?? ''));
   const names = [...files.keys()].sort();
   const json = files.get(names.find((name) => name.endsWith('.json')) ?? '');
@@ -89,6 +91,6 @@ function truthsOf({ annotations, categories }: Coco, image: number): Truth[] {
   }
   await session.dispose();
   const { ap50 = 0, ap = 0 } = detect.finish().compute();
-  expect(Math.abs(ap50 - 0.523)).toBeLessThan(0.01);
-  expect(ap).toBeLessThan(ap50);
+  expect(Math.abs(ap50 - 0.548)).toBeLessThan(0.01);
+  expect(Math.abs(ap - 0.33)).toBeLessThan(0.01);
 });
