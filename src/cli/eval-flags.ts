@@ -2,6 +2,8 @@
 
 import { Flags } from '@oclif/core';
 import { badFlagValue } from '../errors/usage.ts';
+import type { HeadName } from '../metrics/detection/decode.ts';
+import { HEAD_NAMES } from '../tasks/detect.ts';
 import { TASKS } from '../tasks/index.ts';
 import type { TaskOptions } from '../tasks/task.ts';
 
@@ -56,9 +58,8 @@ export const evalFlags = {
     allowNo: true,
     ...group,
   }),
-  decode: Flags.string({
+  decode: Flags.option({ options: HEAD_NAMES })({
     summary: 'how outputs become boxes (default: recognised)',
-    helpValue: 'HEAD',
     ...detect,
   }),
   'min-score': Flags.string({
@@ -93,7 +94,7 @@ export interface EvalFlagValues {
   readonly output?: string | undefined;
   readonly 'top-k': number;
   readonly season: number;
-  readonly decode?: string | undefined;
+  readonly decode?: HeadName | undefined;
   readonly 'min-score': string;
   readonly nms: string;
   readonly beams: number;

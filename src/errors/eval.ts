@@ -72,13 +72,3 @@ export function worseThanBaseline(
     message: `${metric} of "${model}" is ${after}, that of the baseline ${before}: worse by more than --max-drop ${limit}`,
   });
 }
-
-export function headUnknown(outputs: readonly string[], heads: readonly string[]): XformError {
-  return new XformError({
-    kind: 'usage',
-    code: 'head-unknown',
-    message: 'how the outputs become boxes is not clear',
-    where: outputs.join('; '),
-    hint: `Name the head with --decode: ${heads.join('; ')}.`,
-  });
-}

@@ -28,8 +28,12 @@ interface ClassOptions {
  */
 export class ClassEvaluation implements Evaluation {
   readonly correct: Uint8Array;
-  readonly #rows: readonly ClassRow[];
+  readonly count: number;
   readonly #options: ClassOptions;
+  readonly #labels: Uint32Array;
+  readonly #predicted: Uint32Array;
+  /** By k: 1 where the label is among the k highest scores. */
+  readonly #within: ReadonlyMap<number, Uint8Array>;
   /** By class; of class 1 only where there are two; none where scores were not kept. */
   readonly #rocs: readonly Roc[];
   readonly #losses: Float64Array;
@@ -37,8 +41,14 @@ export class ClassEvaluation implements Evaluation {
 
   /** `scores` [rows, classes], or empty. */
   constructor(rows: readonly ClassRow[], scores: ArrayLike<number>, options: ClassOptions) {
-    this.#rows = rows;
+    this.count = rows.length;
     this.#options = options;
+    this.#labels = Uint32Array.from(rows, (row) => row.label);
+    this.#predicted = Uint32Array.from(rows, (row) => row.predicted);
+    const topK = options.topK.filter((k) => k < options.classes);
+    this.#within = new Map(
+      topK.map((k) => [k, Uint8Array.from(rows, (row) => (row.rank < k ? 1 : 0))]),
+    );
     this.correct = Uint8Array.from(rows, (row) => (row.predicted === row.label ? 1 : 0));
     const { areProbabilities } = options;
     this.#losses = Float64Array.from(rows, ({ raw, logit }) => {
@@ -47,22 +57,18 @@ export class ClassEvaluation implements Evaluation {
     this.#confidences = Float64Array.from(rows, ({ raw, logit }) => {
       return areProbabilities ? raw.top : logit.top;
     });
-    this.#rocs = scores.length > 0 ? this.#makeRocs(scores) : [];
+    this.#rocs = scores.length > 0 ? this.#makeRocs(rows, scores) : [];
   }
 
-  get count(): number {
-    return this.#rows.length;
-  }
-
-  #makeRocs(scores: ArrayLike<number>): Roc[] {
+  #makeRocs(rows: readonly ClassRow[], scores: ArrayLike<number>): Roc[] {
     const { classes } = this.#options;
     const chosen = classes === 2 ? [1] : Array.from({ length: classes }, (_, index) => index);
     return chosen.map((index) => {
       // In single precision, so that rounding does not tell equal probabilities apart.
-      const column = Float32Array.from(this.#rows, (row, at) => {
+      const column = Float32Array.from(rows, (row, at) => {
         return this.#probability(row, scores[at * classes + index] as number);
       });
-      return new Roc(column, (sample) => this.#rows[sample]?.label === index);
+      return new Roc(column, (sample) => this.#labels[sample] === index);
     });
   }
 
@@ -72,23 +78,18 @@ export class ClassEvaluation implements Evaluation {
 
   compute(samples?: ArrayLike<number>): Metrics {
     const weights = weightsOf(this.count, samples);
-    const { classes, topK } = this.#options;
     const metrics: Metrics = { accuracy: weightedMean(this.correct, weights) };
-    for (const k of topK) {
-      if (k >= classes) continue;
-      const within = this.#rows.map((row) => (row.rank < k ? 1 : 0));
-      metrics[`top${k}`] = weightedMean(within, weights);
-    }
+    for (const [k, within] of this.#within) metrics[`top${k}`] = weightedMean(within, weights);
     const counts = this.#counts(weights);
     Object.assign(metrics, counts.means());
-    if (classes === 2) {
+    if (this.#options.classes === 2) {
       const { precision, recall, f1 } = counts.of(1);
       Object.assign(metrics, { precision, recall, f1 });
     }
     metrics['auroc'] = meanOf(this.#rocs.map((roc) => roc.area(weights)));
     metrics['loss'] = weightedMean(this.#losses, weights);
     metrics['ece'] = calibrationError(this.#confidences, this.correct, weights);
-    return weights.length > 0 ? defined(metrics) : {};
+    return this.count > 0 ? defined(metrics) : {};
   }
 
   perClass(): ClassMetrics[] {
@@ -107,18 +108,18 @@ export class ClassEvaluation implements Evaluation {
     const { classes } = this.#options;
     const weights = weightsOf(this.count, samples);
     const table = new Float64Array(classes * classes);
-    this.#rows.forEach(({ label, predicted }, row) => {
-      const at = label * classes + predicted;
-      table[at] = (table[at] as number) + (weights[row] as number);
-    });
+    for (let i = 0; i < this.count; i++) {
+      const at = (this.#labels[i] as number) * classes + (this.#predicted[i] as number);
+      table[at] = (table[at] as number) + (weights[i] as number);
+    }
     return table;
   }
 
   #counts(weights: Float64Array): ClassCounts {
     const counts = new ClassCounts(this.#options.classes);
-    this.#rows.forEach(({ predicted, label }, row) => {
-      counts.add(predicted, label, weights[row] as number);
-    });
+    for (let i = 0; i < this.count; i++) {
+      counts.add(this.#predicted[i] as number, this.#labels[i] as number, weights[i] as number);
+    }
     return counts;
   }
 }

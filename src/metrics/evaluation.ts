@@ -42,26 +42,19 @@ export function weightsOf(count: number, samples?: ArrayLike<number>): Float64Ar
   return weights;
 }
 
-/** 0 … count - 1, where no samples are named. */
-export function samplesOf(
-  samples: ArrayLike<number> | undefined,
-  count: number,
-): ArrayLike<number> {
-  return samples ?? Int32Array.from({ length: count }, (_, i) => i);
-}
-
 /** Leaves out what is undefined: NaN (a division by nothing) and infinities. */
 export function defined(metrics: Metrics): Metrics {
   return Object.fromEntries(Object.entries(metrics).filter(([, value]) => Number.isFinite(value)));
 }
 
-/** `Σ weight · value / Σ weight`; NaN without weight. */
+/** `Σ weight · value / Σ weight` over values that are numbers; NaN without weight. */
 export function weightedMean(values: ArrayLike<number>, weights: Float64Array): number {
   let [sum, total] = [0, 0];
   for (let i = 0; i < weights.length; i++) {
     const weight = weights[i] as number;
-    if (weight === 0) continue;
-    sum += weight * (values[i] as number);
+    const value = values[i] as number;
+    if (weight === 0 || Number.isNaN(value)) continue;
+    sum += weight * value;
     total += weight;
   }
   return sum / total;

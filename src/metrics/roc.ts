@@ -1,39 +1,40 @@
 // Area under the receiver operating characteristic (Hanley and McNeil, 1982): the share of pairs of a
 // positive and a negative in which the positive scores higher, ties counting half.
 
-/** The order of samples by score, kept for many weightings of the same samples. */
+/** Samples sorted once, for many weightings of them. */
 export class Roc {
   /** Samples by rising score. */
   readonly #order: Uint32Array;
-  readonly #scores: ArrayLike<number>;
-  readonly #isPositive: (sample: number) => boolean;
+  /** In that order: whether a sample is positive, and whether it scores as high as the one before. */
+  readonly #isPositive: Uint8Array;
+  readonly #isTied: Uint8Array;
 
   constructor(scores: ArrayLike<number>, isPositive: (sample: number) => boolean) {
-    this.#scores = scores;
-    this.#isPositive = isPositive;
-    this.#order = Uint32Array.from({ length: scores.length }, (_, i) => i).sort(
-      (a, b) => (scores[a] as number) - (scores[b] as number),
-    );
+    const score = (sample: number) => scores[sample] as number;
+    const order = Uint32Array.from({ length: scores.length }, (_, i) => i);
+    this.#order = order.sort((a, b) => score(a) - score(b));
+    this.#isPositive = Uint8Array.from(order, (sample) => (isPositive(sample) ? 1 : 0));
+    this.#isTied = Uint8Array.from(order, (sample, i) => {
+      return i > 0 && score(sample) === score(order[i - 1] as number) ? 1 : 0;
+    });
   }
 
   /** NaN without positives or without negatives. */
   area(weights: Float64Array): number {
-    let [below, positives, pairs] = [0, 0, 0];
-    for (let start = 0; start < this.#order.length; ) {
-      const score = this.#scores[this.#order[start] as number];
-      let [tied, tiedPositives] = [0, 0];
-      let end = start;
-      for (; end < this.#order.length; end++) {
-        const sample = this.#order[end] as number;
-        if (this.#scores[sample] !== score) break;
-        if (this.#isPositive(sample)) tiedPositives += weights[sample] as number;
-        else tied += weights[sample] as number;
+    let [below, positives, pairs, tiedNegatives, tiedPositives] = [0, 0, 0, 0, 0];
+    for (let i = 0; i < this.#order.length; i++) {
+      if (this.#isTied[i] === 0) {
+        pairs += tiedPositives * (below + tiedNegatives / 2);
+        below += tiedNegatives;
+        positives += tiedPositives;
+        tiedNegatives = 0;
+        tiedPositives = 0;
       }
-      pairs += tiedPositives * (below + tied / 2);
-      below += tied;
-      positives += tiedPositives;
-      start = end;
+      const weight = weights[this.#order[i] as number] as number;
+      if (this.#isPositive[i] === 1) tiedPositives += weight;
+      else tiedNegatives += weight;
     }
-    return pairs / (positives * below);
+    pairs += tiedPositives * (below + tiedNegatives / 2);
+    return pairs / ((positives + tiedPositives) * (below + tiedNegatives));
   }
 }

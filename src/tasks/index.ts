@@ -3,12 +3,23 @@
 import { unknownName } from '../errors/usage.ts';
 import { classify } from './classify.ts';
 import { detect } from './detect.ts';
+import { embed } from './embed.ts';
 import { lm } from './lm.ts';
+import { rank } from './rank.ts';
 import { forecast, regress } from './regress.ts';
 import { segment } from './segment.ts';
 import type { Task } from './task.ts';
 
-export const TASKS: readonly Task[] = [classify, regress, forecast, detect, segment, lm];
+export const TASKS: readonly Task[] = [
+  classify,
+  regress,
+  forecast,
+  detect,
+  segment,
+  lm,
+  embed,
+  rank,
+];
 
 export function taskNamed(name: string): Task {
   const found = TASKS.find((task) => task.name === name);

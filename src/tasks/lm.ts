@@ -2,7 +2,7 @@
 
 import type { Batch } from '../data/dataset.ts';
 import { noTarget } from '../errors/eval.ts';
-import { LanguageScores } from '../metrics/language.ts';
+import { LanguageModel, tokenScores } from '../metrics/lm.ts';
 import { isFloat } from '../tensor/dtype.ts';
 import { elementsOf } from '../tensor/elements.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -14,19 +14,22 @@ export const lm: Task = {
   main: 'loss',
   shown: ['loss', 'perplexity', 'bits_per_byte', 'token_accuracy'],
   collector({ options }) {
-    const scores = new LanguageScores();
+    const scores = new LanguageModel();
     return {
       async add(batch, run) {
         const outputs = await run(batch.feeds);
         const logits = pickOutput(outputs, options.output, isTokenScores);
-        const [, length = 1] = logits.shape;
+        const [, length = 1, vocabulary = 1] = logits.shape;
         const wanted = wantedTokens(batch, length);
         const bytes = batch.targets.get('bytes');
-        const byteCounts = bytes && numbersOf(bytes);
-        for (let i = 0; i < batch.count; i++) {
-          const row = wanted.subarray(i * length, (i + 1) * length);
-          scores.add({ ...tokenSums(logits, i, row), bytes: byteCounts?.[i] });
-        }
+        const values = elementsOf(logits) as Float32Array;
+        scores.add(
+          {
+            ...tokenScores(values, vocabulary, wanted),
+            ...(bytes ? { bytes: numbersOf(bytes) } : {}),
+          },
+          [batch.count, length],
+        );
       },
       finish: () => scores.finish(),
     };
@@ -54,25 +57,4 @@ function wantedTokens({ feeds, targets, count }: Batch, length: number): Int32Ar
     const isLast = i % length === length - 1;
     return isLast || real?.[i + 1] === 0 ? -100 : (tokens[i + 1] as number);
   });
-}
-
-/** -ln softmax of the wanted tokens of one sample. */
-function tokenSums(logits: Tensor, sample: number, wanted: Int32Array) {
-  const [, length = 1, vocab = 1] = logits.shape;
-  const values = elementsOf(logits) as Float32Array;
-  let [loss, tokens, hits] = [0, 0, 0];
-  wanted.forEach((token, place) => {
-    if (token < 0) return;
-    const start = (sample * length + place) * vocab;
-    const row = values.subarray(start, start + vocab);
-    let best = 0;
-    for (let v = 1; v < vocab; v++) if ((row[v] as number) > (row[best] as number)) best = v;
-    const top = row[best] as number;
-    let sum = 0;
-    for (let v = 0; v < vocab; v++) sum += Math.exp((row[v] as number) - top);
-    loss += Math.log(sum) + top - (row[token] as number);
-    tokens += 1;
-    if (best === token) hits += 1;
-  });
-  return { loss, tokens, hits };
 }

@@ -3,6 +3,7 @@
 
 import type { Batch, Dataset } from '../data/dataset.ts';
 import type { Model } from '../graph/index.ts';
+import type { HeadName } from '../metrics/detection/decode.ts';
 import type { Evaluation } from '../metrics/evaluation.ts';
 import type { Feeds } from '../tensor/feeds.ts';
 
@@ -20,7 +21,7 @@ export interface TaskOptions {
   /** Of top-k accuracy, recall@k and the like, beside the usual ones. */
   readonly topK: number;
   /** Detectors: how outputs become boxes; undefined: recognised. */
-  readonly decode?: string | undefined;
+  readonly decode?: HeadName | undefined;
   /** Detectors: boxes below this score are left out. */
   readonly minScore: number;
   /** Detectors: boxes of a class that overlap more are one. */
