@@ -2,6 +2,7 @@
 
 import { Flags } from '@oclif/core';
 import { readClasses } from '../data/classes.ts';
+import { parseBytes } from '../data/file-bytes.ts';
 import { type DataOptions, parseNormalize, parseSplit } from '../data/options.ts';
 import { badFlagValue } from '../errors/usage.ts';
 
@@ -81,6 +82,11 @@ export const dataFlags = {
     helpValue: 'N',
     ...group,
   }),
+  bytes: Flags.string({
+    summary: 'read files as bytes: so many of the start and the end, as in head=1024,tail=1024',
+    helpValue: 'LIST',
+    ...group,
+  }),
   'skip-bad': Flags.boolean({
     summary: 'leave out samples that cannot be used, and say which',
     ...group,
@@ -103,6 +109,7 @@ export interface DataFlagValues {
   readonly 'text-target'?: string | undefined;
   readonly seq?: number | undefined;
   readonly stride?: number | undefined;
+  readonly bytes?: string | undefined;
   readonly 'skip-bad'?: boolean | undefined;
   readonly seed: number;
 }
@@ -126,6 +133,7 @@ export function dataOptionsFrom(flags: DataFlagValues): DataOptions {
     textTarget: flags['text-target'],
     seq: flags.seq,
     stride: flags.stride,
+    bytes: flags.bytes === undefined ? undefined : parseBytes(flags.bytes),
     skipBad: flags['skip-bad'],
   };
 }

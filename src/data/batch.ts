@@ -24,16 +24,20 @@ interface Fit {
   readonly group: number | undefined;
 }
 
-/**
- * A dataset over arrays, matched to inputs by name, or by position where names do not help. `notes`
- * stand at the end of its summary.
- */
+/** What a kind of data knows beyond its arrays. */
+export interface Extras {
+  /** What was done to the files, for the summary. */
+  readonly notes?: readonly string[];
+  readonly classes?: readonly string[] | undefined;
+}
+
+/** A dataset over arrays, matched to inputs by name, or by position where names do not help. */
 export function arrayDataset(
   path: string,
   sources: readonly ArraySource[],
   inputs: readonly InputSpec[],
   options: DataOptions,
-  notes: readonly string[] = [],
+  { notes = [], classes }: Extras = {},
 ): Dataset {
   const matched = matchInputs(path, sources, inputs);
   const fitted = inputs.map((input) => fitInput(matched.get(input) as ArraySource, input, options));
@@ -49,7 +53,7 @@ export function arrayDataset(
   const order = chooseSamples(count, options);
   if (order.length === 0) throw emptyData(path);
   const summary = [summarize(path, fits, order.length, options), ...notes].join('; ');
-  return new ArrayDataset(summary, fits, targets, order);
+  return Object.assign(new ArrayDataset(summary, fits, targets, order), { classes });
 }
 
 class ArrayDataset implements Dataset {

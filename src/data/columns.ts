@@ -143,7 +143,7 @@ export class LabelColumn implements Collector {
   }
 }
 
-function numbersArray(
+export function numbersArray(
   name: string,
   where: string,
   shape: readonly number[],

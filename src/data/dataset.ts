@@ -33,6 +33,8 @@ export interface Dataset {
   readonly vocabulary?: TokenizerFile | undefined;
   /** Number of samples; undefined when there is no end (random data). */
   readonly length: number | undefined;
+  /** Names of the classes, where the data has them; labels are positions in this list. */
+  readonly classes?: readonly string[] | undefined;
   /** Batches of `size` samples, or of the size the model fixes. */
   batches(size: number): AsyncIterable<Batch>;
   /** The samples at these positions, in this order; the same again whenever it is asked. */

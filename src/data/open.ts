@@ -4,6 +4,7 @@ import { statSync } from 'node:fs';
 import { noSuchData, unknownDataKind } from '../errors/data.ts';
 import { npy, npz } from './arrays.ts';
 import type { Dataset, InputSpec } from './dataset.ts';
+import { FILE_BYTES, openFileBytes } from './file-bytes.ts';
 import { idx } from './idx.ts';
 import type { DataKind } from './kind.ts';
 import { openParallel } from './lines.ts';
@@ -25,7 +26,11 @@ export async function openDataset(
   const found = statSync(spec, { throwIfNoEntry: false });
   if (!found && spec.includes(',')) return openParallel({ path: spec, inputs, options });
   if (!found) throw noSuchData(spec);
-  const kind = KINDS.find((k) => k.matches(spec, found.isDirectory()));
-  if (!kind) throw unknownDataKind(spec, ['random', ...KINDS.map((k) => k.summary)]);
-  return kind.open({ path: spec, inputs, options });
+  const request = { path: spec, inputs, options };
+  const isFolder = found.isDirectory();
+  if (options.bytes && isFolder) return openFileBytes(request, options.bytes);
+  const kind = KINDS.find((k) => k.matches(spec, isFolder));
+  const known = () => ['random', ...KINDS.map((k) => k.summary), FILE_BYTES];
+  if (!kind) throw unknownDataKind(spec, known());
+  return kind.open(request);
 }

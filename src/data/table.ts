@@ -33,7 +33,7 @@ export const table: DataKind = {
     const reader = await openTable(path, options, bad);
     if (options.text !== undefined) return openTexts(request, reader, bad);
     const sources = await readColumns(path, reader, inputs, options, bad);
-    return arrayDataset(path, sources, inputs, options, bad.notes);
+    return arrayDataset(path, sources, inputs, options, { notes: bad.notes });
   },
 };
 

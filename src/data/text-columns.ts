@@ -49,7 +49,7 @@ export async function openTexts(
       : encodedTexts(texts, first.texts, second?.texts);
   const targets = labels.map((column) => column.toArray(path));
   const notes = [`${vocabularySize(tokenizer.file)} tokens in the vocabulary`, ...bad.notes];
-  const dataset = arrayDataset(path, [...arrays, ...targets], inputs, options, notes);
+  const dataset = arrayDataset(path, [...arrays, ...targets], inputs, options, { notes });
   return Object.assign(dataset, { vocabulary: tokenizer.madeHere });
 }
 

@@ -38,7 +38,7 @@ async function openStream({ path, inputs, options }: DataRequest): Promise<Datas
   const share = split === undefined ? [] : [`part ${part ?? 'train'} of train=${split}, in order`];
   const every = stride === length ? '' : ` every ${stride}`;
   const notes = [`${tokens.length} tokens of ${size}, windows of ${length}${every}`, ...share];
-  const dataset = arrayDataset(path, sources, inputs, others, notes);
+  const dataset = arrayDataset(path, sources, inputs, others, { notes });
   return Object.assign(dataset, { vocabulary: tokenizer.madeHere });
 }
 
