@@ -42,7 +42,7 @@ export const dataFlags = {
   }),
   label: Flags.string({ summary: 'the column with the target', helpValue: 'COLUMN', ...group }),
   features: Flags.string({
-    summary: 'the columns that feed the model, in order',
+    summary: 'the columns that feed the model, in order; of sounds: mel:80,fft=512,hop=160',
     helpValue: 'A,B,C',
     ...group,
   }),
@@ -82,6 +82,11 @@ export const dataFlags = {
     helpValue: 'N',
     ...group,
   }),
+  seconds: Flags.string({
+    summary: 'length of sounds, where the model leaves it open',
+    helpValue: 'S',
+    ...group,
+  }),
   bytes: Flags.string({
     summary: 'read files as bytes: so many of the start and the end, as in head=1024,tail=1024',
     helpValue: 'LIST',
@@ -109,6 +114,7 @@ export interface DataFlagValues {
   readonly 'text-target'?: string | undefined;
   readonly seq?: number | undefined;
   readonly stride?: number | undefined;
+  readonly seconds?: string | undefined;
   readonly bytes?: string | undefined;
   readonly 'skip-bad'?: boolean | undefined;
   readonly seed: number;
@@ -133,6 +139,7 @@ export function dataOptionsFrom(flags: DataFlagValues): DataOptions {
     textTarget: flags['text-target'],
     seq: flags.seq,
     stride: flags.stride,
+    seconds: flags.seconds === undefined ? undefined : parseAmount('seconds', flags.seconds),
     bytes: flags.bytes === undefined ? undefined : parseBytes(flags.bytes),
     skipBad: flags['skip-bad'],
   };

@@ -1,6 +1,6 @@
 // Files as sequences of bytes, for models that tell what a file is: its first and last bytes as integers.
 
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { fstatSync } from 'node:fs';
 import { dataProblem, emptyData } from '../errors/data.ts';
 import { badFlagValue } from '../errors/usage.ts';
 import { BadSamples } from './bad-samples.ts';
@@ -8,6 +8,7 @@ import { arrayDataset } from './batch.ts';
 import type { Dataset } from './dataset.ts';
 import { labelArrays, listFiles } from './files.ts';
 import type { DataRequest } from './kind.ts';
+import { readAt, withFile } from './open-file.ts';
 import { tokenRows } from './token-rows.ts';
 
 /** `head` bytes from the start and `tail` from the end, one after the other. */
@@ -82,20 +83,6 @@ function readEnds(path: string, plan: BytePlan): number[] {
 
 function isSpace(byte: number): boolean {
   return byte === 32 || (byte >= 9 && byte <= 13);
-}
-
-function withFile<T>(path: string, use: (file: number) => T): T {
-  const file = openSync(path, 'r');
-  try {
-    return use(file);
-  } finally {
-    closeSync(file);
-  }
-}
-
-function readAt(file: number, start: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(length);
-  return bytes.subarray(0, readSync(file, bytes, 0, length, start));
 }
 
 const NUMBERS = ['head', 'tail', 'pad', 'block', 'min'];

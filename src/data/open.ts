@@ -10,11 +10,12 @@ import type { DataKind } from './kind.ts';
 import { openParallel } from './lines.ts';
 import { noise } from './noise.ts';
 import type { DataOptions } from './options.ts';
+import { sound } from './sound.ts';
 import { table } from './table.ts';
 import { testset } from './testset.ts';
 import { text } from './text.ts';
 
-const KINDS: readonly DataKind[] = [npz, npy, idx, table, text, testset];
+const KINDS: readonly DataKind[] = [npz, npy, idx, table, text, testset, sound];
 
 /** The dataset that `--data SPEC` names, for a model with these inputs. */
 export async function openDataset(

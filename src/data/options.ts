@@ -40,6 +40,8 @@ export interface DataOptions {
   /** Tokens of a sample where the model leaves them open, and from one window of a text to the next. */
   readonly seq?: number | undefined;
   readonly stride?: number | undefined;
+  /** Length of sounds. */
+  readonly seconds?: number | undefined;
   /** What is read of files of any kind. */
   readonly bytes?: BytePlan | undefined;
   /** Samples that cannot be used are left out; else they are errors. */
