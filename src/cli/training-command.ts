@@ -158,9 +158,8 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     const data = await openDataset(flags.data ?? '', specs, options);
     const { split: _, part: __, ...whole } = options;
     const tokenizer = data.vocabulary ?? options.tokenizer;
-    if (flags.val) {
-      return { data, validation: await openDataset(flags.val, specs, { ...whole, tokenizer }) };
-    }
+    const alike = { ...whole, tokenizer, classes: data.classes ?? options.classes };
+    if (flags.val) return { data, validation: await openDataset(flags.val, specs, alike) };
     if (options.split === undefined) return { data, validation: undefined };
     const rest = { ...options, part: 'rest', limit: undefined } as const;
     return { data, validation: await openDataset(flags.data ?? '', specs, rest) };

@@ -4,7 +4,7 @@
 import { targetInputMissing, tokenTooLarge } from '../errors/data.ts';
 import type { BadSamples } from './bad-samples.ts';
 import { arrayDataset } from './batch.ts';
-import { collectRows, columnIndex, LabelColumn, TextColumns } from './columns.ts';
+import { collectRows, columnIndex, labelColumn, TextColumns } from './columns.ts';
 import type { Dataset } from './dataset.ts';
 import type { DataRequest } from './kind.ts';
 import type { DataOptions } from './options.ts';
@@ -31,13 +31,13 @@ export async function openTexts(
   reader: TableReader,
   bad: BadSamples,
 ): Promise<Dataset> {
-  const { label, text = '', textPair, textTarget } = options;
+  const { text = '', textPair, textTarget } = options;
   const collector = (name: string) => new TextColumns([columnIndex(path, reader, name)]);
   const first = collector(text);
   const other = textTarget ?? textPair;
   const second = other === undefined ? undefined : collector(other);
-  const labels = label === undefined ? [] : [labelColumn(path, reader, label, options)];
-  await collectRows(reader, [first, ...(second ? [second] : []), ...labels], bad);
+  const labels = labelColumn(path, reader, options);
+  await collectRows(reader, [first, ...(second ? [second] : []), ...(labels ? [labels] : [])], bad);
   const tokenizer = await openTokenizer(options.tokenizer, () => [
     ...first.texts,
     ...(second?.texts ?? []),
@@ -47,19 +47,11 @@ export async function openTexts(
     second && textTarget !== undefined
       ? translations(texts, first.texts, second.texts)
       : encodedTexts(texts, first.texts, second?.texts);
-  const targets = labels.map((column) => column.toArray(path));
   const notes = [`${vocabularySize(tokenizer.file)} tokens in the vocabulary`, ...bad.notes];
-  const dataset = arrayDataset(path, [...arrays, ...targets], inputs, options, { notes });
+  const sources = labels ? [...arrays, labels.toArray(path)] : arrays;
+  const extras = { notes, classes: labels?.classes };
+  const dataset = arrayDataset(path, sources, inputs, options, extras);
   return Object.assign(dataset, { vocabulary: tokenizer.madeHere });
-}
-
-function labelColumn(
-  path: string,
-  reader: TableReader,
-  label: string,
-  { classes }: DataOptions,
-): LabelColumn {
-  return new LabelColumn(columnIndex(path, reader, label), classes);
 }
 
 interface Texts {
