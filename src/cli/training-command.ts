@@ -89,7 +89,7 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
       objective: name && OBJECTIVES[name],
       objectiveSettings: objectiveSettings(flags),
       isPaired: name === 'contrastive',
-      masking: name === 'mlm' ? maskingOf(original, flags) : undefined,
+      masking: name === 'mlm' ? maskingOf(original, flags, data.specialTokens) : undefined,
       optimization: optimizationSettings(flags),
       steps: (perEpoch) => totalSteps(flags, perEpoch),
       evaluateEvery: flags['eval-every'],

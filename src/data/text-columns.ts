@@ -12,8 +12,8 @@ import type { ArraySource } from './source.ts';
 import type { TableReader } from './table-reader.ts';
 import { sequenceLength, type TextInput, type TextRole, textInputs } from './text-inputs.ts';
 import { tokenRows } from './token-rows.ts';
-import { type Encoded, openTokenizer, type Tokenizer } from './tokenizer.ts';
-import { specialIds, vocabularySize } from './tokenizer-file.ts';
+import { type Encoded, openTokenizer, type Tokenizer, withTokenizer } from './tokenizer.ts';
+import { specialTokens, vocabularySize } from './tokenizer-file.ts';
 
 /** Marks places of a target that count for nothing, as in PyTorch's cross-entropy. */
 const IGNORED = -100;
@@ -51,7 +51,7 @@ export async function openTexts(
   const sources = labels ? [...arrays, labels.toArray(path)] : arrays;
   const extras = { notes, classes: labels?.classes };
   const dataset = arrayDataset(path, sources, inputs, options, extras);
-  return Object.assign(dataset, { vocabulary: tokenizer.madeHere });
+  return withTokenizer(dataset, tokenizer);
 }
 
 interface Texts {
@@ -69,7 +69,13 @@ function encodedTexts(
 ): ArraySource[] {
   const length = sequenceLength(plan, 'source', seq);
   const encode = remembered((row) => tokenizer.encode(texts[row] ?? '', pairs?.[row], length));
-  const rows = { path, count: texts.length, length, encode, pad: specialIds(tokenizer.file).pad };
+  const rows = {
+    path,
+    count: texts.length,
+    length,
+    encode,
+    pad: specialTokens(tokenizer.file).pad,
+  };
   return plan.map((one) => inputRows(one, rows));
 }
 
@@ -89,7 +95,7 @@ function translations(
   const others = plan.filter(({ side }) => side === 'source');
   const sources = encodedTexts({ path, plan: others, seq, tokenizer }, texts, undefined);
   const length = sequenceLength(plan, 'target', seq);
-  const { pad, start = pad, end } = specialIds(tokenizer.file);
+  const { pad, start = pad, end } = specialTokens(tokenizer.file);
   const labels = remembered((row) => {
     const ids = tokenizer
       .ids(translated[row] ?? '')

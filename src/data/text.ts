@@ -9,7 +9,7 @@ import { textOf } from './packed.ts';
 import type { ArraySource } from './source.ts';
 import { sequenceLength, type TextInput, textInputs } from './text-inputs.ts';
 import { tokenRows } from './token-rows.ts';
-import { openTokenizer, type Tokenizer } from './tokenizer.ts';
+import { openTokenizer, type Tokenizer, withTokenizer } from './tokenizer.ts';
 import { vocabularySize } from './tokenizer-file.ts';
 
 export const text: DataKind = {
@@ -39,7 +39,7 @@ async function openStream({ path, inputs, options }: DataRequest): Promise<Datas
   const every = stride === length ? '' : ` every ${stride}`;
   const notes = [`${tokens.length} tokens of ${size}, windows of ${length}${every}`, ...share];
   const dataset = arrayDataset(path, sources, inputs, others, { notes });
-  return Object.assign(dataset, { vocabulary: tokenizer.madeHere });
+  return withTokenizer(dataset, tokenizer);
 }
 
 type Ids = Uint8Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;

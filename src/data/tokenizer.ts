@@ -3,11 +3,13 @@
 import { readFileSync } from 'node:fs';
 import { Tokenizer as Library } from '@huggingface/tokenizers';
 import { brokenFile, noSuchData, tokenizerMissing, unknownCharacter } from '../errors/data.ts';
+import type { Dataset } from './dataset.ts';
 import {
   byteFile,
   charFile,
   isByteFile,
   isCharFile,
+  specialTokens,
   type TokenizerFile,
 } from './tokenizer-file.ts';
 
@@ -44,6 +46,11 @@ export async function openTokenizer(
   const [file, where] = typeof given === 'string' ? [readFile(given), given] : [given, 'the text'];
   if (isByteFile(file)) return new ByteTokenizer(file);
   return isCharFile(file) ? new CharTokenizer(file, where) : new LibraryTokenizer(file, where);
+}
+
+/** A dataset that tells by what it was made tokens. */
+export function withTokenizer(dataset: Dataset, { file, madeHere }: Tokenizer): Dataset {
+  return Object.assign(dataset, { vocabulary: madeHere, specialTokens: specialTokens(file) });
 }
 
 function readFile(path: string): TokenizerFile {
