@@ -5,7 +5,7 @@ import { Tensor } from '../../src/tensor/tensor.ts';
 import { maskTokens } from '../../src/train/masking.ts';
 
 const ids = (name: string, values: number[]) =>
-  [name, Tensor.of('int64', [values.length / 50, 50], values.map(BigInt))] as const;
+  [name, Tensor.of('int64', [values.length / 50, 50], values)] as const;
 
 it('hides tokens, but neither padding nor special ones', () => {
   const tokens = Array.from({ length: 1000 }, (_, i) => (i % 50 < 5 ? 2 : 10 + (i % 7)));
