@@ -5,7 +5,7 @@
 export interface TokenizerFile {
   readonly added_tokens: readonly AddedToken[];
   readonly normalizer: object | null;
-  readonly pre_tokenizer: { readonly type: string } | null;
+  readonly pre_tokenizer: PreTokenizer | null;
   readonly post_processor: object | null;
   readonly decoder: object | null;
   readonly padding?: { readonly pad_id: number } | null;
@@ -15,6 +15,14 @@ export interface TokenizerFile {
     readonly merges?: readonly unknown[];
     readonly unk_token?: string | null;
   };
+}
+
+export interface PreTokenizer {
+  readonly type: string;
+  readonly behavior?: string;
+  readonly pattern?: object;
+  /** Of a sequence. */
+  readonly pretokenizers?: readonly PreTokenizer[];
 }
 
 export interface AddedToken {
