@@ -4,6 +4,7 @@ import { basename } from 'node:path';
 import { brokenFile, noSuchColumn, notANumber, unknownClass } from '../errors/data.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { BadSamples } from './bad-samples.ts';
+import { Growing } from './growing.ts';
 import type { DataOptions } from './options.ts';
 import { type ArraySource, BytesSource, StoredArray, StringArray } from './source.ts';
 import type { Row, TableReader } from './table-reader.ts';
@@ -45,7 +46,7 @@ export function columnIndex(path: string, { columns }: TableReader, column: stri
 /** Numbers of one column, or of several side by side; where one column holds lists, [rows, …list]. */
 export class NumberColumns implements Collector {
   readonly columns: readonly number[];
-  readonly #values: number[] = [];
+  readonly #values = new Growing((length) => new Float64Array(length));
   #shape: readonly number[] | undefined;
 
   constructor(columns: readonly number[]) {
@@ -65,9 +66,7 @@ export class NumberColumns implements Collector {
       const [found, wanted] = [shape, this.#shape].map((s) => `[${s.join(', ')}]`);
       throw brokenFile(row.where, `the row holds ${found} numbers, those before it ${wanted}`);
     }
-    return () => {
-      for (const value of values) this.#values.push(value);
-    };
+    return () => this.#values.append(values);
   }
 
   /** Of single numbers, [rows, columns]; as a target, [rows]. */
@@ -81,7 +80,7 @@ export class NumberColumns implements Collector {
       );
     const isNumber = isTarget && sample.length === 1 && sample[0] === 1;
     const shape = isNumber ? [count] : [count, ...sample];
-    return numbersArray(name, whereOf(path, name, this.columns), shape, this.#values);
+    return numbersArray(name, whereOf(path, name, this.columns), shape, this.#values.values);
   }
 }
 
@@ -165,7 +164,7 @@ export function numbersArray(
   name: string,
   where: string,
   shape: readonly number[],
-  values: readonly number[],
+  values: readonly number[] | Float64Array,
 ): ArraySource {
   const dtype = values.every(Number.isSafeInteger) ? 'int64' : 'float64';
   const bytes = Tensor.of(dtype, shape, values).bytes();
