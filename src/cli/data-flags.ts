@@ -2,6 +2,7 @@
 
 import { Flags } from '@oclif/core';
 import { readClasses } from '../data/classes.ts';
+import { parseBytes } from '../data/file-bytes.ts';
 import { parseAugment } from '../data/image/augment.ts';
 import {
   FITS,
@@ -86,7 +87,7 @@ export const dataFlags = {
   images: Flags.string({ summary: 'the images of COCO annotations', helpValue: 'DIR', ...group }),
   label: Flags.string({ summary: 'the column with the target', helpValue: 'COLUMN', ...group }),
   features: Flags.string({
-    summary: 'the columns that feed the model, in order',
+    summary: 'the columns that feed the model, in order; of sounds: mel:80,fft=512,hop=160',
     helpValue: 'A,B,C',
     ...group,
   }),
@@ -126,6 +127,16 @@ export const dataFlags = {
     helpValue: 'N',
     ...group,
   }),
+  seconds: Flags.string({
+    summary: 'length of sounds, where the model leaves it open',
+    helpValue: 'S',
+    ...group,
+  }),
+  bytes: Flags.string({
+    summary: 'read files as bytes: so many of the start and the end, as in head=1024,tail=1024',
+    helpValue: 'LIST',
+    ...group,
+  }),
   'skip-bad': Flags.boolean({
     summary: 'leave out samples that cannot be used, and say which',
     ...group,
@@ -157,6 +168,8 @@ export interface DataFlagValues {
   readonly 'text-target'?: string | undefined;
   readonly seq?: number | undefined;
   readonly stride?: number | undefined;
+  readonly seconds?: string | undefined;
+  readonly bytes?: string | undefined;
   readonly 'skip-bad'?: boolean | undefined;
   readonly seed: number;
 }
@@ -186,6 +199,8 @@ export function dataOptionsFrom(flags: DataFlagValues): DataOptions {
     textTarget: flags['text-target'],
     seq: flags.seq,
     stride: flags.stride,
+    seconds: flags.seconds === undefined ? undefined : parseAmount('seconds', flags.seconds),
+    bytes: flags.bytes === undefined ? undefined : parseBytes(flags.bytes),
     skipBad: flags['skip-bad'],
   };
 }

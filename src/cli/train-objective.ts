@@ -1,6 +1,6 @@
 // Which objective a run has: the one that was named, else the one that data and model fit.
 
-import type { Batch } from '../data/dataset.ts';
+import type { Batch, Dataset } from '../data/dataset.ts';
 import { objectiveUnclear } from '../errors/train.ts';
 import type { Model } from '../graph/index.ts';
 import { isInteger } from '../tensor/dtype.ts';
@@ -33,20 +33,24 @@ function classes(model: Model): number {
   return typeof last === 'number' ? last : 1;
 }
 
-/** How tokens are hidden for `mlm`: the last token of the vocabulary hides where none is named. */
+/**
+ * How tokens are hidden for `mlm`: behind the tokenizer's own token for it; behind the last of the
+ * vocabulary where none is known.
+ */
 export function maskingOf(
   model: Model,
   flags: { 'mask-token'?: number | undefined; 'mask-share'?: string | undefined },
+  tokens: Dataset['specialTokens'],
 ): Masking {
   const { inputs, outputs } = model.graph;
   const input = tokenInput({ inputs, outputs });
   const vocabulary = Number(outputs[0]?.shape?.at(-1) ?? 2);
-  const mask = flags['mask-token'] ?? vocabulary - 1;
+  const mask = flags['mask-token'] ?? tokens?.mask ?? vocabulary - 1;
   return {
     input: input?.name ?? '',
     mask,
     vocabulary,
-    special: new Set([mask]),
+    special: new Set([mask, ...(tokens?.all ?? [])]),
     share: Number(flags['mask-share'] ?? 0.15),
   };
 }

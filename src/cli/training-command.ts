@@ -138,7 +138,7 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
         boxes: sample?.targets.get('boxes')?.shape[1],
       },
       isPaired: name === 'contrastive',
-      masking: name === 'mlm' ? maskingOf(original, flags) : undefined,
+      masking: name === 'mlm' ? maskingOf(original, flags, data.specialTokens) : undefined,
       optimization: optimizationSettings(flags),
       steps: (perEpoch) => totalSteps(flags, perEpoch),
       evaluateEvery: flags['eval-every'],

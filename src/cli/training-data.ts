@@ -28,11 +28,10 @@ export async function openTrainingData(
   const data = await openDataset(flags.data ?? '', specs, options);
   const { split: _, part: __, ...whole } = options;
   const tokenizer = data.vocabulary ?? options.tokenizer;
-  const open = (path: string) =>
-    openDataset(path, specs, { ...whole, tokenizer, limit: undefined });
+  const alike = { ...whole, tokenizer, classes: data.classes ?? options.classes };
+  const open = (path: string) => openDataset(path, specs, { ...alike, limit: undefined });
   if (flags.val) {
-    const validation = await openDataset(flags.val, specs, { ...whole, tokenizer });
-    return { data, validation, open };
+    return { data, validation: await openDataset(flags.val, specs, alike), open };
   }
   if (options.split === undefined) return { data, validation: undefined, open };
   const rest = { ...options, part: 'rest', limit: undefined } as const;

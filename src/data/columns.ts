@@ -4,6 +4,8 @@ import { basename } from 'node:path';
 import { brokenFile, noSuchColumn, notANumber, unknownClass } from '../errors/data.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { BadSamples } from './bad-samples.ts';
+import { Growing } from './growing.ts';
+import type { DataOptions } from './options.ts';
 import { type ArraySource, BytesSource, StoredArray, StringArray } from './source.ts';
 import type { Row, TableReader } from './table-reader.ts';
 
@@ -44,7 +46,7 @@ export function columnIndex(path: string, { columns }: TableReader, column: stri
 /** Numbers of one column, or of several side by side; where one column holds lists, [rows, …list]. */
 export class NumberColumns implements Collector {
   readonly columns: readonly number[];
-  readonly #values: number[] = [];
+  readonly #values = new Growing((length) => new Float64Array(length));
   #shape: readonly number[] | undefined;
 
   constructor(columns: readonly number[]) {
@@ -64,9 +66,7 @@ export class NumberColumns implements Collector {
       const [found, wanted] = [shape, this.#shape].map((s) => `[${s.join(', ')}]`);
       throw brokenFile(row.where, `the row holds ${found} numbers, those before it ${wanted}`);
     }
-    return () => {
-      for (const value of values) this.#values.push(value);
-    };
+    return () => this.#values.append(values);
   }
 
   /** Of single numbers, [rows, columns]; as a target, [rows]. */
@@ -80,7 +80,7 @@ export class NumberColumns implements Collector {
       );
     const isNumber = isTarget && sample.length === 1 && sample[0] === 1;
     const shape = isNumber ? [count] : [count, ...sample];
-    return numbersArray(name, whereOf(path, name, this.columns), shape, this.#values);
+    return numbersArray(name, whereOf(path, name, this.columns), shape, this.#values.values);
   }
 }
 
@@ -108,46 +108,63 @@ export class TextColumns implements Collector {
   }
 }
 
-/** The target: numbers, lists of numbers, positions in the list of classes, else texts. */
+/** The target: numbers, lists of numbers, or names of classes, which become positions in their list. */
 export class LabelColumn implements Collector {
   readonly columns: readonly number[];
-  readonly #classes: readonly string[] | undefined;
+  readonly #given: readonly string[] | undefined;
   readonly #texts: string[] = [];
   readonly #lists: NumberColumns;
 
   constructor(column: number, classes: readonly string[] | undefined) {
     this.columns = [column];
-    this.#classes = classes;
+    this.#given = classes;
     this.#lists = new NumberColumns([column]);
   }
 
   read(row: Row, names: readonly string[]): () => void {
     const cell = row.cells[this.columns[0] as number];
     if (isList(cell)) return this.#lists.read(row, names);
-    const text = textOf(typeof cell === 'boolean' && !this.#classes ? Number(cell) : cell);
-    const position = this.#classes?.indexOf(text.trim());
-    if (position === -1) throw unknownClass(text, this.#classes ?? [], row.where);
+    const text = textOf(typeof cell === 'boolean' && !this.#given ? Number(cell) : cell).trim();
+    if (text === '') throw brokenFile(row.where, 'the row has no label');
+    if (this.#given?.includes(text) === false) throw unknownClass(text, this.#given, row.where);
     return () => {
-      this.#texts.push(position === undefined ? text : String(position));
+      this.#texts.push(text);
     };
+  }
+
+  /** Those given, else all names in their order; undefined where labels are numbers. */
+  get classes(): readonly string[] | undefined {
+    if (this.#given) return this.#given;
+    const isName = (text: string) => Number.isNaN(Number(text));
+    return this.#texts.some(isName) ? [...new Set(this.#texts)].sort() : undefined;
   }
 
   toArray(path: string): ArraySource {
     const texts = this.#texts;
     if (texts.length === 0) return this.#lists.toArray('labels', path, true);
-    const where = whereOf(path, 'labels', this.columns);
-    const numbers = texts.map((text) => (text.trim() === '' ? Number.NaN : Number(text)));
-    if (!numbers.some(Number.isNaN)) return numbersArray('labels', where, [texts.length], numbers);
-    const strings = texts.map((text) => encoder.encode(text));
-    return new StringArray({ name: 'labels', where, shape: [texts.length] }, strings);
+    const { classes } = this;
+    const position = new Map(classes?.map((name, i) => [name, i]));
+    const numbers = texts.map((text) => (classes ? position.get(text) : Number(text)) as number);
+    return numbersArray('labels', whereOf(path, 'labels', this.columns), [texts.length], numbers);
   }
 }
 
-function numbersArray(
+/** The column of --label; undefined where none is asked for. */
+export function labelColumn(
+  path: string,
+  reader: TableReader,
+  { label, classes }: DataOptions,
+): LabelColumn | undefined {
+  return label === undefined
+    ? undefined
+    : new LabelColumn(columnIndex(path, reader, label), classes);
+}
+
+export function numbersArray(
   name: string,
   where: string,
   shape: readonly number[],
-  values: readonly number[],
+  values: readonly number[] | Float64Array,
 ): ArraySource {
   const dtype = values.every(Number.isSafeInteger) ? 'int64' : 'float64';
   const bytes = Tensor.of(dtype, shape, values).bytes();

@@ -4,6 +4,7 @@ import { statSync } from 'node:fs';
 import { noSuchData, unknownDataKind } from '../errors/data.ts';
 import { npy, npz } from './arrays.ts';
 import type { Dataset, InputSpec } from './dataset.ts';
+import { FILE_BYTES, openFileBytes } from './file-bytes.ts';
 import { idx } from './idx.ts';
 import { coco } from './image/coco.ts';
 import { imageFolder } from './image/folder.ts';
@@ -11,11 +12,12 @@ import type { DataKind } from './kind.ts';
 import { openParallel } from './lines.ts';
 import { noise } from './noise.ts';
 import type { DataOptions } from './options.ts';
+import { sound } from './sound.ts';
 import { table } from './table.ts';
 import { testset } from './testset.ts';
 import { text } from './text.ts';
 
-const KINDS: readonly DataKind[] = [npz, npy, idx, table, text, testset, imageFolder, coco];
+const KINDS: readonly DataKind[] = [npz, npy, idx, table, text, testset, imageFolder, sound, coco];
 
 /** The dataset that `--data SPEC` names, for a model with these inputs. */
 export async function openDataset(
@@ -27,7 +29,11 @@ export async function openDataset(
   const found = statSync(spec, { throwIfNoEntry: false });
   if (!found && spec.includes(',')) return openParallel({ path: spec, inputs, options });
   if (!found) throw noSuchData(spec);
-  const kind = KINDS.find((k) => k.matches(spec, found.isDirectory()));
-  if (!kind) throw unknownDataKind(spec, ['random', ...KINDS.map((k) => k.summary)]);
-  return kind.open({ path: spec, inputs, options });
+  const request = { path: spec, inputs, options };
+  const isFolder = found.isDirectory();
+  if (options.bytes && isFolder) return openFileBytes(request, options.bytes);
+  const kind = KINDS.find((k) => k.matches(spec, isFolder));
+  const known = () => ['random', ...KINDS.map((k) => k.summary), FILE_BYTES];
+  if (!kind) throw unknownDataKind(spec, known());
+  return kind.open(request);
 }

@@ -2,6 +2,7 @@
 // flags; the words are those of the command line.
 
 import { badFlagValue } from '../errors/usage.ts';
+import type { BytePlan } from './file-bytes.ts';
 import type { Augmentation } from './image/augment.ts';
 import type { Geometry } from './image/geometry.ts';
 import type { TokenizerFile } from './tokenizer-file.ts';
@@ -50,6 +51,10 @@ export interface DataOptions {
   /** Tokens of a sample where the model leaves them open, and from one window of a text to the next. */
   readonly seq?: number | undefined;
   readonly stride?: number | undefined;
+  /** Length of sounds. */
+  readonly seconds?: number | undefined;
+  /** What is read of files of any kind. */
+  readonly bytes?: BytePlan | undefined;
   /** Samples that cannot be used are left out; else they are errors. */
   readonly skipBad?: boolean | undefined;
 }

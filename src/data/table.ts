@@ -8,14 +8,14 @@ import {
   type Collector,
   collectRows,
   columnIndex,
-  LabelColumn,
+  labelColumn,
   NumberColumns,
   TextColumns,
 } from './columns.ts';
 import { openCsv } from './csv.ts';
 import type { Dataset, InputSpec } from './dataset.ts';
 import { openJsonLines } from './jsonl.ts';
-import type { DataKind } from './kind.ts';
+import type { DataKind, DataRequest } from './kind.ts';
 import type { DataOptions } from './options.ts';
 import { openParquet } from './parquet.ts';
 import type { ArraySource } from './source.ts';
@@ -32,8 +32,8 @@ export const table: DataKind = {
     const bad = new BadSamples(options);
     const reader = await openTable(path, options, bad);
     if (options.text !== undefined) return openTexts(request, reader, bad);
-    const sources = await readColumns(path, reader, inputs, options, bad);
-    return arrayDataset(path, sources, inputs, options, { notes: bad.notes });
+    const { sources, classes } = await readColumns(request, reader, bad);
+    return arrayDataset(path, sources, inputs, options, { notes: bad.notes, classes });
   },
 };
 
@@ -45,22 +45,17 @@ function openTable(path: string, options: DataOptions, bad: BadSamples): Promise
 
 /** Arrays for the inputs, and `labels`. */
 async function readColumns(
-  path: string,
+  { path, inputs, options }: DataRequest,
   reader: TableReader,
-  inputs: readonly InputSpec[],
-  options: DataOptions,
   bad: BadSamples,
-): Promise<ArraySource[]> {
-  const { label } = options;
-  const target =
-    label === undefined
-      ? undefined
-      : new LabelColumn(columnIndex(path, reader, label), options.classes);
+): Promise<{ sources: ArraySource[]; classes: readonly string[] | undefined }> {
+  const target = labelColumn(path, reader, options);
   const plans = planInputs(path, reader, inputs, options);
   const collectors = [...plans.values()];
   await collectRows(reader, target ? [...collectors, target] : collectors, bad);
   const arrays = [...plans].map(([name, collector]) => collector.toArray(name, path));
-  return target ? [...arrays, target.toArray(path)] : arrays;
+  const sources = target ? [...arrays, target.toArray(path)] : arrays;
+  return { sources, classes: target?.classes };
 }
 
 /** What is collected for each input, by its name. */

@@ -4,7 +4,7 @@
 import { targetInputMissing, tokenTooLarge } from '../errors/data.ts';
 import type { BadSamples } from './bad-samples.ts';
 import { arrayDataset } from './batch.ts';
-import { collectRows, columnIndex, LabelColumn, TextColumns } from './columns.ts';
+import { collectRows, columnIndex, labelColumn, TextColumns } from './columns.ts';
 import type { Dataset } from './dataset.ts';
 import type { DataRequest } from './kind.ts';
 import type { DataOptions } from './options.ts';
@@ -12,8 +12,8 @@ import type { ArraySource } from './source.ts';
 import type { TableReader } from './table-reader.ts';
 import { sequenceLength, type TextInput, type TextRole, textInputs } from './text-inputs.ts';
 import { tokenRows } from './token-rows.ts';
-import { type Encoded, openTokenizer, type Tokenizer } from './tokenizer.ts';
-import { specialIds, vocabularySize } from './tokenizer-file.ts';
+import { type Encoded, openTokenizer, type Tokenizer, withTokenizer } from './tokenizer.ts';
+import { specialTokens, vocabularySize } from './tokenizer-file.ts';
 
 /** Marks places of a target that count for nothing, as in PyTorch's cross-entropy. */
 const IGNORED = -100;
@@ -31,13 +31,13 @@ export async function openTexts(
   reader: TableReader,
   bad: BadSamples,
 ): Promise<Dataset> {
-  const { label, text = '', textPair, textTarget } = options;
+  const { text = '', textPair, textTarget } = options;
   const collector = (name: string) => new TextColumns([columnIndex(path, reader, name)]);
   const first = collector(text);
   const other = textTarget ?? textPair;
   const second = other === undefined ? undefined : collector(other);
-  const labels = label === undefined ? [] : [labelColumn(path, reader, label, options)];
-  await collectRows(reader, [first, ...(second ? [second] : []), ...labels], bad);
+  const labels = labelColumn(path, reader, options);
+  await collectRows(reader, [first, ...(second ? [second] : []), ...(labels ? [labels] : [])], bad);
   const tokenizer = await openTokenizer(options.tokenizer, () => [
     ...first.texts,
     ...(second?.texts ?? []),
@@ -47,19 +47,11 @@ export async function openTexts(
     second && textTarget !== undefined
       ? translations(texts, first.texts, second.texts)
       : encodedTexts(texts, first.texts, second?.texts);
-  const targets = labels.map((column) => column.toArray(path));
   const notes = [`${vocabularySize(tokenizer.file)} tokens in the vocabulary`, ...bad.notes];
-  const dataset = arrayDataset(path, [...arrays, ...targets], inputs, options, { notes });
-  return Object.assign(dataset, { vocabulary: tokenizer.madeHere });
-}
-
-function labelColumn(
-  path: string,
-  reader: TableReader,
-  label: string,
-  { classes }: DataOptions,
-): LabelColumn {
-  return new LabelColumn(columnIndex(path, reader, label), classes);
+  const sources = labels ? [...arrays, labels.toArray(path)] : arrays;
+  const extras = { notes, classes: labels?.classes };
+  const dataset = arrayDataset(path, sources, inputs, options, extras);
+  return withTokenizer(dataset, tokenizer);
 }
 
 interface Texts {
@@ -77,7 +69,13 @@ function encodedTexts(
 ): ArraySource[] {
   const length = sequenceLength(plan, 'source', seq);
   const encode = remembered((row) => tokenizer.encode(texts[row] ?? '', pairs?.[row], length));
-  const rows = { path, count: texts.length, length, encode, pad: specialIds(tokenizer.file).pad };
+  const rows = {
+    path,
+    count: texts.length,
+    length,
+    encode,
+    pad: specialTokens(tokenizer.file).pad,
+  };
   return plan.map((one) => inputRows(one, rows));
 }
 
@@ -97,7 +95,7 @@ function translations(
   const others = plan.filter(({ side }) => side === 'source');
   const sources = encodedTexts({ path, plan: others, seq, tokenizer }, texts, undefined);
   const length = sequenceLength(plan, 'target', seq);
-  const { pad, start = pad, end } = specialIds(tokenizer.file);
+  const { pad, start = pad, end } = specialTokens(tokenizer.file);
   const labels = remembered((row) => {
     const ids = tokenizer
       .ids(translated[row] ?? '')

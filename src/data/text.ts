@@ -3,13 +3,14 @@
 import { tokenTooLarge } from '../errors/data.ts';
 import { arrayDataset } from './batch.ts';
 import type { Dataset } from './dataset.ts';
+import { Growing } from './growing.ts';
 import type { DataKind, DataRequest } from './kind.ts';
 import { openLines } from './lines.ts';
 import { textOf } from './packed.ts';
 import type { ArraySource } from './source.ts';
 import { sequenceLength, type TextInput, textInputs } from './text-inputs.ts';
 import { tokenRows } from './token-rows.ts';
-import { openTokenizer, type Tokenizer } from './tokenizer.ts';
+import { openTokenizer, type Tokenizer, withTokenizer } from './tokenizer.ts';
 import { vocabularySize } from './tokenizer-file.ts';
 
 export const text: DataKind = {
@@ -39,7 +40,7 @@ async function openStream({ path, inputs, options }: DataRequest): Promise<Datas
   const every = stride === length ? '' : ` every ${stride}`;
   const notes = [`${tokens.length} tokens of ${size}, windows of ${length}${every}`, ...share];
   const dataset = arrayDataset(path, sources, inputs, others, { notes });
-  return Object.assign(dataset, { vocabulary: tokenizer.madeHere });
+  return withTokenizer(dataset, tokenizer);
 }
 
 type Ids = Uint8Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
@@ -47,19 +48,9 @@ type Ids = Uint8Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | Uint32Array<Arra
 /** Ids of the whole file, in memory, in the narrowest type. */
 async function readTokens(path: string, tokenizer: Tokenizer, size: number): Promise<Ids> {
   const Narrowest = size <= 256 ? Uint8Array : size <= 65_536 ? Uint16Array : Uint32Array;
-  let ids: Ids = new Narrowest(1 << 16);
-  let count = 0;
-  for await (const piece of paragraphs(textOf(path))) {
-    const found = tokenizer.ids(piece);
-    if (count + found.length > ids.length) {
-      const wider = new Narrowest(Math.max(2 * ids.length, count + found.length));
-      wider.set(ids);
-      ids = wider;
-    }
-    ids.set(found, count);
-    count += found.length;
-  }
-  return ids.subarray(0, count);
+  const ids = new Growing<Ids>((length) => new Narrowest(length));
+  for await (const piece of paragraphs(textOf(path))) ids.append(tokenizer.ids(piece));
+  return ids.values;
 }
 
 const PIECE = 1 << 14;

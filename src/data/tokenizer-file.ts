@@ -5,7 +5,7 @@
 export interface TokenizerFile {
   readonly added_tokens: readonly AddedToken[];
   readonly normalizer: object | null;
-  readonly pre_tokenizer: { readonly type: string } | null;
+  readonly pre_tokenizer: PreTokenizer | null;
   readonly post_processor: object | null;
   readonly decoder: object | null;
   readonly padding?: { readonly pad_id: number } | null;
@@ -15,6 +15,14 @@ export interface TokenizerFile {
     readonly merges?: readonly unknown[];
     readonly unk_token?: string | null;
   };
+}
+
+export interface PreTokenizer {
+  readonly type: string;
+  readonly behavior?: string;
+  readonly pattern?: object;
+  /** Of a sequence. */
+  readonly pretokenizers?: readonly PreTokenizer[];
 }
 
 export interface AddedToken {
@@ -122,22 +130,32 @@ export function byteTokens(): string[] {
 const PAD = ['[PAD]', '<pad>', '<|pad|>', '<|padding|>', '<PAD>'];
 const START = ['<s>', '[CLS]', '<bos>', '<|startoftext|>', '<|begin_of_text|>'];
 const END = ['</s>', '[SEP]', '<eos>', '<|endoftext|>', '<|end_of_text|>', '<|im_end|>'];
+const MASK = ['[MASK]', '<mask>', '<|mask|>'];
 
-export interface SpecialIds {
+export interface SpecialTokens {
   /** Fills up short texts: the token that ends texts, else 0, where none is named so. */
   readonly pad: number;
   readonly start: number | undefined;
   readonly end: number | undefined;
+  readonly mask: number | undefined;
+  /** All that texts do not spell. */
+  readonly all: readonly number[];
 }
 
-/** Special tokens by the names they usually have. */
-export function specialIds({ model, added_tokens, padding }: TokenizerFile): SpecialIds {
+/** Special tokens, by the names they usually have. */
+export function specialTokens({ model, added_tokens, padding }: TokenizerFile): SpecialTokens {
   const added = new Map(added_tokens.map(({ content, id }) => [content, id]));
   const vocab = Array.isArray(model.vocab) ? {} : model.vocab;
   const find = (names: readonly string[]) =>
     names.map((name) => added.get(name) ?? vocab[name]).find((id) => id !== undefined);
   const end = find(END);
-  return { pad: padding?.pad_id ?? find(PAD) ?? end ?? 0, start: find(START), end };
+  return {
+    pad: padding?.pad_id ?? find(PAD) ?? end ?? 0,
+    start: find(START),
+    end,
+    mask: find(MASK),
+    all: added_tokens.flatMap(({ id, special }) => (special ? [id] : [])),
+  };
 }
 
 /** Ids are below it. */

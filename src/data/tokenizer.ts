@@ -3,11 +3,14 @@
 import { readFileSync } from 'node:fs';
 import { Tokenizer as Library } from '@huggingface/tokenizers';
 import { brokenFile, noSuchData, tokenizerMissing, unknownCharacter } from '../errors/data.ts';
+import type { Dataset } from './dataset.ts';
 import {
   byteFile,
   charFile,
   isByteFile,
   isCharFile,
+  type PreTokenizer,
+  specialTokens,
   type TokenizerFile,
 } from './tokenizer-file.ts';
 
@@ -44,6 +47,11 @@ export async function openTokenizer(
   const [file, where] = typeof given === 'string' ? [readFile(given), given] : [given, 'the text'];
   if (isByteFile(file)) return new ByteTokenizer(file);
   return isCharFile(file) ? new CharTokenizer(file, where) : new LibraryTokenizer(file, where);
+}
+
+/** A dataset that tells by what it was made tokens. */
+export function withTokenizer(dataset: Dataset, { file, madeHere }: Tokenizer): Dataset {
+  return Object.assign(dataset, { vocabulary: madeHere, specialTokens: specialTokens(file) });
 }
 
 function readFile(path: string): TokenizerFile {
@@ -108,7 +116,7 @@ class LibraryTokenizer implements Tokenizer {
   constructor(file: TokenizerFile, where: string) {
     this.file = file;
     try {
-      this.#library = new Library(file, { unk_token: file.model.unk_token });
+      this.#library = new Library(withUnicode(file), { unk_token: file.model.unk_token });
     } catch (error) {
       throw brokenFile(where, `the tokenizer cannot be used: ${(error as Error).message}`);
     }
@@ -145,6 +153,27 @@ class LibraryTokenizer implements Tokenizer {
     const unknown = this.#library.model?.unk_token_id;
     return tokens.map((token) => this.#library.token_to_id(token) ?? unknown ?? 0);
   }
+}
+
+/** Words as the regular expressions of Rust have them, which Hugging Face's Whitespace is made of. */
+const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}';
+const PUNCTUATION = '!-\\/:-@\\[-`{-~\\p{P}';
+
+/** Patterns in place of what the library takes for ASCII only, or for runs where Hugging Face has one. */
+const SPLITS: Readonly<Record<string, string>> = {
+  Whitespace: `[${WORD}]+|[^${WORD}\\s]+`,
+  Punctuation: `[^${PUNCTUATION}]+|[${PUNCTUATION}]`,
+};
+
+function withUnicode(file: TokenizerFile): TokenizerFile {
+  const replaced = (one: PreTokenizer): PreTokenizer => {
+    const isOther = one.behavior !== undefined && one.behavior !== 'Isolated';
+    const pattern = isOther ? undefined : SPLITS[one.type];
+    const invert = { type: 'Split', behavior: 'Removed', invert: true };
+    if (pattern) return { ...invert, pattern: { Regex: pattern } };
+    return one.pretokenizers ? { ...one, pretokenizers: one.pretokenizers.map(replaced) } : one;
+  };
+  return { ...file, pre_tokenizer: file.pre_tokenizer && replaced(file.pre_tokenizer) };
 }
 
 function joinPlain(a: readonly number[], b: readonly number[] | undefined): Encoded {

@@ -187,6 +187,25 @@ export function tokenTooLarge(id: number, input: string, below: number): XformEr
   });
 }
 
+export function soundLengthOpen(input: string): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'sound-length-open',
+    message: `input "${input}" takes sounds of any length`,
+    hint: 'Say how long they are: --seconds 1, say. Longer ones are cut, shorter ones filled up with silence.',
+  });
+}
+
+export function soundRatesDiffer(path: string, found: number, others: number): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'data-rates',
+    message: `the sound has ${found} samples a second, those before it ${others}`,
+    where: path,
+    hint: 'Bring all sounds to the rate that the model takes.',
+  });
+}
+
 export function sequenceOpen(input: string): XformError {
   return new XformError({
     kind: 'usage',

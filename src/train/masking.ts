@@ -26,13 +26,14 @@ export function maskTokens(batch: Batch, masking: Masking, seed: string): Batch 
   if (!tokens) throw new Error(`no input "${input}"`);
   const random = new Random(0, `masks of ${seed}`);
   const given = tokens.values() as BigInt64Array;
+  const there = attentionMask(batch, given.length);
   const shown = BigInt64Array.from(given);
   const labels = new BigInt64Array(given.length).fill(BigInt(IGNORED));
   for (let i = 0; i < given.length; i++) {
     const token = given[i] as bigint;
     const [chosen, how] = [random.uniform(), random.uniform()];
     const other = random.integer(vocabulary);
-    if (special.has(Number(token)) || chosen >= share) continue;
+    if (special.has(Number(token)) || chosen >= share || there?.[i] === 0) continue;
     labels[i] = token;
     if (how < 0.8) shown[i] = BigInt(mask);
     else if (how < 0.9) shown[i] = BigInt(other);
@@ -40,4 +41,10 @@ export function maskTokens(batch: Batch, masking: Masking, seed: string): Batch 
   const feeds = new Map(batch.feeds).set(input, Tensor.of('int64', tokens.shape, shown));
   const targets = new Map(batch.targets).set('labels', Tensor.of('int64', tokens.shape, labels));
   return { ...batch, feeds, targets };
+}
+
+/** 0 where a text was filled up, [rows * length]. */
+function attentionMask({ feeds }: Batch, size: number): number[] | undefined {
+  const found = [...feeds].find(([name]) => /attention_mask/i.test(name))?.[1];
+  return found?.size === size ? found.numbers() : undefined;
 }

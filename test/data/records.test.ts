@@ -38,7 +38,7 @@ describe('JSON lines', () => {
     '{"x": [1, 2.5], "kind": "cat", "n": 3, "late": null}',
     '{"kind": "dog\\u2028", "n": true, "x": [3, 4]}',
     '',
-    '{"x": [5, 6], "kind": "cat", "n": null}',
+    '{"x": [5, 6], "kind": "cat", "n": 0}',
   ].join('\r\n');
 
   it.each([
@@ -49,6 +49,22 @@ describe('JSON lines', () => {
     const batch = await open(path, [input('x', 'float32', N, 2)], { label: 'n' });
     expect(numbers(batch.feeds.get('x'))).toEqual([1, 2.5, 3, 4, 5, 6]);
     expect(batch.count).toBe(3);
+  });
+
+  it('numbers the names of classes in their order', async () => {
+    const path = write('names.jsonl', '{"x": 1, "y": "dog"}\n{"x": 2, "y": "cat"}\n');
+    const batch = await open(path, [input('x', 'float32', N, 1)], { label: 'y' });
+    expect(numbers(batch.targets.get('labels'))).toEqual([1, 0]);
+    const dataset = await openDataset(path, [input('x', 'float32', N, 1)], { seed: 0, label: 'y' });
+    expect(dataset.classes).toEqual(['cat', 'dog']);
+  });
+
+  it('does not take an empty label for one', async () => {
+    const path = write('none.jsonl', '{"x": 1, "y": 1}\n{"x": 2, "y": null}\n');
+    const x = [input('x', 'float32', N, 1)];
+    await expect(open(path, x, { label: 'y' })).rejects.toMatchObject({ where: `${path}:2` });
+    const batch = await open(path, x, { label: 'y', skipBad: true });
+    expect(numbers(batch.feeds.get('x'))).toEqual([1]);
   });
 
   it('gives lists their shape', async () => {

@@ -20,7 +20,7 @@ interface Reference {
 
 const reference: Reference = JSON.parse(readFileSync(join(FIXTURES, 'token-ids.json'), 'utf8'));
 
-describe.each(['bpe', 'wordpiece', 'unigram'])('a tokenizer of kind %s', (kind) => {
+describe.each(['bpe', 'wordpiece', 'unigram', 'wordlevel'])('a tokenizer of kind %s', (kind) => {
   const open = () => openTokenizer(join(FIXTURES, `${kind}.json`), none);
 
   it('finds the ids that Python finds', async () => {
