@@ -1,10 +1,12 @@
 // Image files as one array of bytes, [N, height, width, channels], decoded when they are asked for.
 
 import { dirname } from 'node:path';
-import { brokenFile, dataProblem } from '../../errors/data.ts';
+import { dataProblem, emptyData } from '../../errors/data.ts';
 import type { Dim } from '../../graph/index.ts';
 import { Tensor } from '../../tensor/tensor.ts';
+import type { BadSamples } from '../bad-samples.ts';
 import type { InputSpec } from '../dataset.ts';
+import type { LabelledFile } from '../files.ts';
 import type { DataOptions } from '../options.ts';
 import type { ArraySource } from '../source.ts';
 import { decode, eachOf, sizeOf } from './decode.ts';
@@ -119,22 +121,21 @@ function openSides() {
   );
 }
 
-/** Files that can be decoded; the others are named by `onBroken`. */
+/** Files that can be decoded; the others are bad samples. */
 export async function readableImages(
-  files: readonly string[],
-  onBroken: (file: string, problem: string) => void,
-): Promise<string[]> {
-  const states = await eachOf(files, async (file) => {
+  files: readonly LabelledFile[],
+  bad: BadSamples,
+): Promise<LabelledFile[]> {
+  const problems = await eachOf(files, async ({ path }) => {
     try {
-      await decode(file, AS_IT_IS, 3);
-      return true;
+      await decode(path, AS_IT_IS, 3);
+      return undefined;
     } catch (error) {
-      onBroken(file, (error as Error).message);
-      return false;
+      return error;
     }
   });
-  const readable = files.filter((_, i) => states[i]);
-  if (readable.length === 0)
-    throw brokenFile(dirname(files[0] ?? ''), 'none of the images can be read');
+  for (const problem of problems) if (problem !== undefined) bad.add(problem);
+  const readable = files.filter((_, i) => problems[i] === undefined);
+  if (readable.length === 0) throw emptyData(dirname(files[0]?.path ?? ''));
   return readable;
 }

@@ -1,11 +1,23 @@
 // One-stage detectors that predict at every cell of three grids: the YOLO family.
 
-import { cellsOf, fromCentre, type Head, type Output, perClass, STRIDES, Table } from './output.ts';
+import {
+  bestClass,
+  cellsOf,
+  fromCentre,
+  type Head,
+  type Output,
+  perClass,
+  STRIDES,
+  Table,
+} from './output.ts';
 
 // Looking up a global costs more than calling it where scripts run in contexts of their own (tests).
 const { exp } = Math;
 
-/** YOLOX (Ge et al. 2021): offsets in cells and logarithms of sizes, then objectness and classes. */
+/**
+ * YOLOX (Ge et al. 2021): offsets in cells and logarithms of sizes, then objectness and classes. A box is
+ * of its best class only, as in the original's `postprocess`.
+ */
 export const yolox: Head = {
   outputs:
     'one output [N, boxes, 5 + classes], a box per cell of the grids of strides 8, 16 and 32',
@@ -26,7 +38,7 @@ export const yolox: Head = {
       const { stride, x, y } = cells[row] ?? { stride: 0, x: 0, y: 0 };
       const [width, height] = [exp(at(2)) * stride, exp(at(3)) * stride];
       const box = () => fromCentre((at(0) + x) * stride, (at(1) + y) * stride, width, height);
-      return perClass(box, (index) => at(4) * at(5 + index), table.columns - 5, least);
+      return bestClass(box, (index) => at(4) * at(5 + index), table.columns - 5, least);
     });
   },
 };

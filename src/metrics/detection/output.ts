@@ -70,6 +70,19 @@ export function perClass(
   return found;
 }
 
+/** A box once, of the class that scores highest, if that is above `least`. */
+export function bestClass(
+  box: () => readonly [number, number, number, number],
+  scoreOf: (index: number) => number,
+  classes: number,
+  least: number,
+): Detection[] {
+  let best = 0;
+  for (let index = 1; index < classes; index++) if (scoreOf(index) > scoreOf(best)) best = index;
+  const score = scoreOf(best);
+  return score > least ? [[...box(), score, best]] : [];
+}
+
 /** Cells of the grids of strides 8, 16 and 32, which most one-stage detectors predict on. */
 export function cellsOf({ height, width }: InputSize): number {
   return STRIDES.reduce((sum, s) => sum + Math.ceil(height / s) * Math.ceil(width / s), 0);

@@ -1,5 +1,5 @@
 // A real detector on real images, from outputs to average precision: YOLOX nano on COCO. pycocotools
-// finds an AP50 of 0.548 on these images, resized by Pillow.
+// finds an AP of 0.315 and an AP50 of 0.521 on these images, resized by Pillow.
 
 import { readFileSync } from 'node:fs';
 import { expect, it } from '@jest/globals';
@@ -91,6 +91,6 @@ function truthsOf({ annotations, categories }: Coco, image: number): Truth[] {
   }
   await session.dispose();
   const { ap50 = 0, ap = 0 } = detect.finish().compute();
-  expect(Math.abs(ap50 - 0.548)).toBeLessThan(0.01);
-  expect(Math.abs(ap - 0.33)).toBeLessThan(0.01);
+  expect(Math.abs(ap50 - 0.521)).toBeLessThan(0.01);
+  expect(Math.abs(ap - 0.315)).toBeLessThan(0.01);
 });
