@@ -81,6 +81,7 @@ export async function makeGraphs(
     accumulate: optimization.accumulate > 1 ? optimization.accumulate : undefined,
     averaging: optimization.averaging,
     precision: optimization.precision,
+    recompute: optimization.recompute,
     gradientBits: optimization.gradientBits,
     sparsity: sparsity && { rule: sparsity.rule, applies: decays },
   });

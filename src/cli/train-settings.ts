@@ -39,6 +39,7 @@ export interface TrainFlagValues {
   readonly accumulate: number;
   readonly ema?: string | undefined;
   readonly precision: 'fp32' | 'fp16' | 'bf16';
+  readonly recompute?: boolean | undefined;
   readonly 'grad-bits'?: string | undefined;
   readonly 'prune-schedule'?: SparsityRule | undefined;
   readonly 'prune-final'?: string | undefined;
@@ -61,6 +62,7 @@ export interface OptimizationSettings {
   /** Steps, or a share of all below 1. */
   readonly warmup: number;
   readonly precision?: HalfType | undefined;
+  readonly recompute?: boolean | undefined;
   readonly gradientBits?: number | undefined;
   /** Of a run of so many updates. */
   sparsity(updates: number): SparsitySchedule | undefined;
@@ -103,6 +105,7 @@ export function optimizationSettings(flags: TrainFlagValues): OptimizationSettin
     schedule: flags.schedule,
     warmup: amount('warmup', flags.warmup) ?? 0,
     precision: HALF[flags.precision],
+    recompute: flags.recompute,
     gradientBits: flags['grad-bits'] === undefined ? undefined : Number(flags['grad-bits']),
     sparsity: (updates) => sparsitySchedule(flags, updates),
   };

@@ -9,6 +9,7 @@ import { Formula } from './formula.ts';
 import { type Carried, loopOver } from './loop.ts';
 import type { InputOf, StepPlan, TrainingGraph } from './plan.ts';
 import { lossScale } from './precision.ts';
+import { recompute } from './recompute.ts';
 import { StateWriter } from './state.ts';
 import { Updater } from './update.ts';
 
@@ -36,7 +37,9 @@ export function buildTraining(plan: StepPlan): TrainingGraph {
   const state = new StateWriter(model, initial);
   const scaling = plan.precision === 'float16' ? lossScale(f, state) : undefined;
   const scaled = scaling ? f.mul(loss, scaling.scale) : loss;
+  const forward = plan.recompute ? new Set(model.graph.nodes) : undefined;
   const gradients = differentiate(model, scaled, plan.parameters);
+  if (forward) recompute(model, forward);
   model.graph.outputs = [];
   for (const value of plan.parameters) {
     if (!gradients.has(value)) asInitializer(model, value, initial.get(value) as Tensor);
