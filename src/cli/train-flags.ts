@@ -88,6 +88,10 @@ export const trainFlags = {
     default: 'fp32',
     ...optimisation,
   }),
+  recompute: Flags.boolean({
+    summary: 'less memory for more time: make activations again in the backward pass',
+    ...optimisation,
+  }),
   'grad-bits': Flags.option({ options: ['8', '4'] as const })({
     summary: 'round gradients stochastically to so many bits, with error feedback',
     ...optimisation,

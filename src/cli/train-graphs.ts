@@ -89,6 +89,7 @@ export async function makeGraphs(
     samples: request.isPaired ? batch / 2 : batch,
     averaging: optimization.averaging,
     precision: optimization.precision,
+    recompute: optimization.recompute,
     gradientBits: optimization.gradientBits,
     penalises: request.structured !== undefined,
     scales,

@@ -28,11 +28,12 @@ const PLAIN = new Set([
   ...['drop-identity', 'drop-dead'],
 ]);
 
+/** What known sizes decide. */
+const SETTLED = new Set(['inline-if', 'drop-dead']);
+
 /** A plain copy for batches of `batch` samples, typed; its weights have the names of the original. */
 export async function plainModel(original: Model, batch: number, sample: Feeds): Promise<Model> {
-  const chosen = passes.filter(({ name }) => PLAIN.has(name));
-  const run = () => Promise.reject(new Error('no pass for training needs a run'));
-  const { model } = await runPasses(original.clone(), chosen, { run, level: 'basic' });
+  const model = await withPasses(original.clone(), PLAIN);
   const { model: lifted } = model.opset < OPSET ? upgradeOpset(model, OPSET) : { model };
   takeSizes(lifted, sample);
   inferTypes(lifted);
@@ -41,7 +42,15 @@ export async function plainModel(original: Model, batch: number, sample: Feeds):
     if (value.shape && isStatic(value.shape)) continue;
     throw inputNotStatic(value.name, printShape(value.shape));
   }
-  return lifted;
+  const settled = await withPasses(lifted, SETTLED);
+  inferTypes(settled);
+  return settled;
+}
+
+async function withPasses(model: Model, names: ReadonlySet<string>): Promise<Model> {
+  const chosen = passes.filter(({ name }) => names.has(name));
+  const run = () => Promise.reject(new Error('no pass for training needs a run'));
+  return (await runPasses(model, chosen, { run, level: 'basic' })).model;
 }
 
 /** Sizes that the model leaves open are those of a sample of the data. */

@@ -42,6 +42,7 @@ export interface TrainFlagValues {
   readonly adapt?: 'noise' | undefined;
   readonly ema?: string | undefined;
   readonly precision: 'fp32' | 'fp16' | 'bf16';
+  readonly recompute?: boolean | undefined;
   readonly 'grad-bits'?: string | undefined;
   readonly 'prune-schedule'?: SparsityRule | 'structured' | undefined;
   readonly 'prune-final'?: string | undefined;
@@ -66,6 +67,7 @@ export interface OptimizationSettings {
   /** Steps, or a share of all below 1. */
   readonly warmup: number;
   readonly precision?: HalfType | undefined;
+  readonly recompute?: boolean | undefined;
   readonly gradientBits?: number | undefined;
   /** Of a run of so many updates. */
   sparsity(updates: number): SparsitySchedule | undefined;
@@ -123,6 +125,7 @@ export function optimizationSettings(flags: TrainFlagValues): OptimizationSettin
     schedule: flags.schedule,
     warmup: amount('warmup', flags.warmup) ?? 0,
     precision: HALF[flags.precision],
+    recompute: flags.recompute,
     gradientBits: flags['grad-bits'] === undefined ? undefined : Number(flags['grad-bits']),
     sparsity: (updates) => sparsitySchedule(flags, updates),
     penalty: (updates) => penaltySchedule(flags, updates),

@@ -40,6 +40,8 @@ export interface StepPlan {
   readonly averaging?: number | undefined;
   /** Products in half precision; the loss is scaled for float16. */
   readonly precision?: 'float16' | 'bfloat16' | undefined;
+  /** Activations are made once more in the backward pass instead of kept. */
+  readonly recompute?: boolean | undefined;
   /** Gradients are rounded to so many bits, what is lost is added to the next ones. */
   readonly gradientBits?: number | undefined;
   /** Scales of fake quantisation among the parameters, each with the factor of its gradient. */

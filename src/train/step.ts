@@ -10,6 +10,7 @@ import { type Carried, loopOver } from './loop.ts';
 import { meanValue } from './objectives/objective.ts';
 import type { InputOf, StepPlan, TrainingGraph } from './plan.ts';
 import { lossScale } from './precision.ts';
+import { recompute } from './recompute.ts';
 import type { Course } from './schedule.ts';
 import { StateWriter } from './state.ts';
 import { Updater } from './update.ts';
@@ -44,7 +45,9 @@ export function buildTraining(plan: StepPlan): TrainingGraph {
   const loss = meanValue(f, judged.loss);
   const scaling = plan.precision === 'float16' ? lossScale(f, state) : undefined;
   const scaled = scaling ? f.mul(loss, scaling.scale) : loss;
+  const forward = plan.recompute ? new Set(model.graph.nodes) : undefined;
   const gradients = differentiate(model, scaled, plan.parameters);
+  if (forward) recompute(model, forward);
   model.graph.outputs = [];
   for (const value of plan.parameters) {
     if (!gradients.has(value)) asInitializer(model, value, initial.get(value) as Tensor);

@@ -1,5 +1,6 @@
 // Steps of a model given as text, run as the trainer runs them.
 
+import type { Model } from '../../src/graph/index.ts';
 import { inferTypes } from '../../src/ops/index.ts';
 import { loadModel } from '../../src/runtime/runner.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
@@ -8,7 +9,7 @@ import { OBJECTIVES, type ObjectiveName } from '../../src/train/objectives/index
 import { OBJECTIVE_DEFAULTS } from '../../src/train/objectives/objective.ts';
 import { OPTIMIZER_DEFAULTS, OPTIMIZERS, type Optimizer } from '../../src/train/optimizers.ts';
 import { decays, parametersOf } from '../../src/train/parameters.ts';
-import { RATE, type StepPlan } from '../../src/train/plan.ts';
+import { type Buffer, RATE, type StepPlan } from '../../src/train/plan.ts';
 import { buildTraining } from '../../src/train/step.ts';
 import { initialState } from '../../src/train/trainer.ts';
 import { parseModel } from '../helpers/parse.ts';
@@ -20,17 +21,21 @@ export interface Case {
   readonly plan?: Partial<StepPlan>;
   readonly settings?: Partial<StepPlan['optimizerSettings']>;
   readonly decay?: number;
+  /** Changes the model before it is trained; gives its buffers. */
+  prepare?(model: Model): readonly Buffer[];
 }
 
 export function graphOf(one: Case) {
   const model = parseModel(one.text);
   model.opsets.set('', 21);
   inferTypes(model);
+  const { trained } = parametersOf(model);
+  const buffers = one.prepare?.(model) ?? [];
   const optimizer = OPTIMIZERS[one.optimizer ?? 'sgd'] as Optimizer;
   return buildTraining({
     model,
-    parameters: parametersOf(model).trained,
-    buffers: [],
+    parameters: trained,
+    buffers,
     objective: OBJECTIVES[one.objective ?? 'regress'],
     settings: OBJECTIVE_DEFAULTS,
     optimizer,

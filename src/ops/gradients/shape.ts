@@ -32,7 +32,22 @@ function concat(c: C): (Value | undefined)[] {
   const inputs = c.node.inputs.map((_, i) => c.x(i));
   if (inputs.length === 1) return [c.dy()];
   const axis = axisOf(c, c.rank(c.y()), 0);
+  const sizes = inputs.map((value) => value.shape?.[axis]);
+  // Of more than two: onnxruntime 1.30 cannot load a Gemm that reads the third result of a Split.
+  if (inputs.length > 2 && sizes.every((size) => typeof size === 'number')) {
+    return slicesAlong(c, axis, sizes as number[]);
+  }
   return c.ops('Split', [c.dy(), sizesAlong(c, inputs, axis)], inputs.length, { axis });
+}
+
+function slicesAlong(c: C, axis: number, sizes: readonly number[]): (Value | undefined)[] {
+  let end = 0;
+  return sizes.map((size, i) => {
+    const start = end;
+    end += size;
+    const slice = () => c.op('Slice', [c.dy(), c.ints([start]), c.ints([end]), c.ints([axis])]);
+    return c.when(i, slice);
+  });
 }
 
 function split(c: C): (Value | undefined)[] {
