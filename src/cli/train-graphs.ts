@@ -82,7 +82,7 @@ export async function makeGraphs(
     averaging: optimization.averaging,
     precision: optimization.precision,
     gradientBits: optimization.gradientBits,
-    penalises: request.structured !== undefined,
+    penalises: request.pruning !== undefined,
     sparsity: sparsity && { rule: sparsity.rule, applies: decays },
   });
   return {

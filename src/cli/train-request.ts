@@ -12,7 +12,6 @@ import type { Objective, ObjectiveSettings } from '../train/objectives/objective
 import type { RateRange } from '../train/rate-range.ts';
 import type { Position, Progress } from '../train/trainer.ts';
 import type { OptimizationSettings } from './train-settings.ts';
-import type { StructuredPruning } from './train-structured.ts';
 
 export interface TrainRequest {
   readonly original: Model;
@@ -36,8 +35,8 @@ export interface TrainRequest {
   readonly freeze: readonly Pattern[];
   readonly lora?: LoraRequest | undefined;
   readonly teaching?: Teaching | undefined;
-  /** Whole units are pruned on the way. */
-  readonly structured?: StructuredPruning | undefined;
+  /** Weights that a penalty makes zero. */
+  readonly pruning?: PenaltyChoice | undefined;
   readonly seed: number;
   readonly session: SessionOptions;
   /** Told of what was made, before the first step. */
@@ -45,6 +44,11 @@ export interface TrainRequest {
   onProgress?(progress: Progress): void;
   onEvaluation?(evaluation: Evaluation): void;
   isStopped?(): boolean;
+}
+
+export interface PenaltyChoice {
+  /** Ones at what is to go, by weight, in its shape; `share`: of what can be chosen. */
+  choose(weights: ReadonlyMap<string, Tensor>, share: number): Promise<ReadonlyMap<string, Tensor>>;
 }
 
 export interface LoraRequest {

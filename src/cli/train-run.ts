@@ -34,7 +34,8 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
   const { stepsPerEpoch } = sampler;
   const steps = request.steps(stepsPerEpoch);
   const sparsity = optimization.sparsity(Math.floor(steps / optimization.accumulate));
-  const penalty = optimization.penalty(Math.floor(steps / optimization.accumulate));
+  const penalty =
+    request.pruning && optimization.penalty(Math.floor(steps / optimization.accumulate));
   const started = performance.now();
   const { feeds: sample } = await data.take([0]);
   const graphs = await makeGraphs(request, sample, sparsity);
@@ -92,10 +93,9 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
           return firstNotFinite(graphs.plain, graph, state, stacked, request.session);
         },
         choose: async (state) => {
-          const { structured } = request;
-          if (!structured || !penalty) return state;
-          const penalties = await structured.penalties(stateWeights(graph, state), penalty.final);
-          return withPenalties(graph, state, penalties);
+          const weights = stateWeights(graph, state);
+          const chosen = await request.pruning?.choose(weights, penalty?.final ?? 0);
+          return chosen ? withPenalties(graph, state, chosen) : state;
         },
         save: async (state, position) => saveState(request, { watch, rateRange }, state, position),
         ...(request.onProgress ? { report: request.onProgress } : {}),

@@ -2,11 +2,10 @@
 
 import { Args, type Command, Flags, type Interfaces } from '@oclif/core';
 import type { Batch, Dataset } from '../data/dataset.ts';
-import { inputSpecs } from '../data/inputs.ts';
-import { openDataset } from '../data/open.ts';
+import type { DataOptions } from '../data/options.ts';
 import { requireTrainingData } from '../errors/train.ts';
 import { badFlagValue, usageProblem } from '../errors/usage.ts';
-import { type Model, symbol } from '../graph/index.ts';
+import type { Model } from '../graph/index.ts';
 import { parsePattern } from '../passes/select.ts';
 import type { Outcome } from '../report/report.ts';
 import type { SessionOptions } from '../runtime/options.ts';
@@ -21,6 +20,7 @@ import { takeOverSignals } from './interrupt.ts';
 import { defaultOutput, readSound, summarize, writeOutput } from './models.ts';
 import { preparePlain } from './prune-prepare.ts';
 import { setSizes } from './sizes.ts';
+import { openTrainingData } from './train-data.ts';
 import { trainFlags } from './train-flags.ts';
 import { TrainLog } from './train-log.ts';
 import { inferObjective, maskingOf } from './train-objective.ts';
@@ -105,7 +105,7 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
       freeze: flags.freeze.map(parsePattern),
       lora: loraRequest(flags),
       teaching: this.teaching(original),
-      structured,
+      pruning: structured,
       seed: flags.seed,
       session,
       onStart: (facts) => log.start(facts),
@@ -158,16 +158,13 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     flags: TrainingFlagValues,
   ): Promise<{ data: Dataset; validation: Dataset | undefined }> {
     const options = dataOptionsFrom(flags);
-    const specs = inputSpecs(original).map((input) => ({
-      ...input,
-      shape: [symbol('batch'), ...input.shape.slice(1)],
-    }));
-    const data = await openDataset(flags.data ?? '', specs, options);
+    const open = (path: string, one: DataOptions) => openTrainingData(path, original, one);
+    const data = await open(flags.data ?? '', options);
     const { split: _, part: __, ...whole } = options;
-    if (flags.val) return { data, validation: await openDataset(flags.val, specs, whole) };
+    if (flags.val) return { data, validation: await open(flags.val, whole) };
     if (options.split === undefined) return { data, validation: undefined };
     const rest = { ...options, part: 'rest', limit: undefined } as const;
-    return { data, validation: await openDataset(flags.data ?? '', specs, rest) };
+    return { data, validation: await open(flags.data ?? '', rest) };
   }
 }
 
