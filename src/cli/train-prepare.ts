@@ -12,6 +12,7 @@ import {
 } from '../graph/index.ts';
 import { inferTypes } from '../ops/index.ts';
 import { passes } from '../passes/index.ts';
+import { dropIdentityBesideWeights } from '../passes/optimize/drop-identity.ts';
 import { runPasses } from '../passes/run.ts';
 import type { Pattern } from '../passes/select.ts';
 import { upgradeOpset } from '../passes/upgrade/index.ts';
@@ -30,7 +31,9 @@ const PLAIN = new Set([
 
 /** A plain copy for batches of `batch` samples, typed; its weights have the names of the original. */
 export async function plainModel(original: Model, batch: number, sample: Feeds): Promise<Model> {
-  const chosen = passes.filter(({ name }) => PLAIN.has(name));
+  const chosen = passes
+    .filter(({ name }) => PLAIN.has(name))
+    .map((pass) => (pass.name === 'drop-identity' ? dropIdentityBesideWeights : pass));
   const run = () => Promise.reject(new Error('no pass for training needs a run'));
   const { model } = await runPasses(original.clone(), chosen, { run, level: 'basic' });
   const { model: lifted } = model.opset < OPSET ? upgradeOpset(model, OPSET) : { model };
