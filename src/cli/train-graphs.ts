@@ -7,6 +7,7 @@ import { type Model, type Node, printShape, type Value } from '../graph/index.ts
 import type { Feeds } from '../tensor/feeds.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { trainBatchNorms } from '../train/batchnorm.ts';
+import { normsAndHead } from '../train/bottleneck.ts';
 import { distilled, project } from '../train/distill.ts';
 import { buildEvaluation, type EvaluationGraph } from '../train/evaluation.ts';
 import { graft, TEACHER } from '../train/graft.ts';
@@ -47,7 +48,7 @@ export async function makeGraphs(
   const [plain, inference] = [forward.clone(), forward.clone()];
   const { trained, fixed } = chooseParameters(forward, request.freeze);
   unrollRecurrent(forward);
-  const own = request.lora ? onlyAdapters(trained, adapters) : trained;
+  const own = chosen(forward, trained, adapters, request);
   if (own.length === 0) {
     const reasons = [...fixed].map(([value, why]) => `"${value.name}": ${why}`);
     throw nothingTrainable(request.path, reasons);
@@ -107,9 +108,17 @@ function adapt(forward: Model, { lora, seed }: TrainRequest): Adapter[] {
   });
 }
 
-function onlyAdapters(trained: readonly Value[], adapters: readonly Adapter[]): Value[] {
-  const names = new Set(adapters.flatMap(({ a, b }) => [a, b]));
-  return trained.filter(({ name }) => names.has(name));
+/** All that can be trained, or what adapters leave of it. */
+function chosen(
+  model: Model,
+  trained: readonly Value[],
+  adapters: readonly Adapter[],
+  { lora, bottlenecks }: TrainRequest,
+): readonly Value[] {
+  if (!lora && !bottlenecks) return trained;
+  const names = bottlenecks ?? new Set(adapters.flatMap(({ a, b }) => [a, b]));
+  const others = bottlenecks ? normsAndHead(model) : new Set<Value>();
+  return trained.filter((value) => names.has(value.name) || others.has(value));
 }
 
 interface Taught {

@@ -34,6 +34,8 @@ export interface TrainRequest {
   readonly resume: boolean;
   readonly freeze: readonly Pattern[];
   readonly lora?: LoraRequest | undefined;
+  /** Names of the weights of bottleneck adapters: beside them norms and the head are trained. */
+  readonly bottlenecks?: ReadonlySet<string> | undefined;
   readonly teaching?: Teaching | undefined;
   /** Weights that a penalty makes zero. */
   readonly pruning?: PenaltyChoice | undefined;

@@ -3,7 +3,7 @@
 import { Args, type Command, Flags, type Interfaces } from '@oclif/core';
 import type { Batch, Dataset } from '../data/dataset.ts';
 import type { DataOptions } from '../data/options.ts';
-import { requireTrainingData } from '../errors/train.ts';
+import { nothingToAdapt, requireTrainingData } from '../errors/train.ts';
 import { badFlagValue, usageProblem } from '../errors/usage.ts';
 import type { Model } from '../graph/index.ts';
 import { parsePattern } from '../passes/select.ts';
@@ -11,6 +11,7 @@ import type { Outcome } from '../report/report.ts';
 import type { SessionOptions } from '../runtime/options.ts';
 import { resolveProvider } from '../runtime/provider.ts';
 import { COMPARABLE, createRunner } from '../runtime/runner.ts';
+import { addBottlenecks } from '../train/bottleneck.ts';
 import { writeCheckpoint } from '../train/checkpoint.ts';
 import { setClasses } from '../train/head.ts';
 import { OBJECTIVES, type ObjectiveName } from '../train/objectives/index.ts';
@@ -32,6 +33,7 @@ import { StructuredPruning } from './train-structured.ts';
 import { putWeights } from './train-weights.ts';
 
 const BATCH = 32;
+const WEIGHTS_OF_ADAPTER = 4;
 
 export const trainingArgs = {
   model: Args.string({ description: 'an .onnx file, or - for standard input', ignoreStdin: true }),
@@ -73,7 +75,9 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     const before = summarize(given, path);
     this.#setHead(given, flags);
     const session = await this.#session();
-    const { original, structured } = await structuredOf(given, flags);
+    const original = await plainWhereNeeded(given, flags);
+    const structured = structuredPruning(original, flags);
+    const bottlenecks = this.#bottlenecks(original, path, flags);
     const { data, validation } = await this.#datasets(original, flags);
     const sample = await data.take?.([0]);
     const inferred = () => (sample ? this.objectiveName(original, sample) : 'output');
@@ -104,6 +108,7 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
       resume: flags.resume,
       freeze: flags.freeze.map(parsePattern),
       lora: loraRequest(flags),
+      bottlenecks,
       teaching: this.teaching(original),
       pruning: structured,
       seed: flags.seed,
@@ -133,6 +138,16 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
       steps: [],
       blocks: trainBlocks(findings),
     };
+  }
+
+  /** Adapters are put into the model itself. */
+  #bottlenecks(model: Model, path: string, flags: TrainingFlagValues): Set<string> | undefined {
+    const { adapters: width, seed } = flags;
+    if (width === undefined) return undefined;
+    const names = addBottlenecks(model, { width, seed });
+    if (names.size === 0) throw nothingToAdapt(path);
+    this.reporter.info(`${names.size / WEIGHTS_OF_ADAPTER} adapters of width ${width}`);
+    return names;
   }
 
   #setHead(model: Model, flags: TrainingFlagValues): void {
@@ -173,18 +188,26 @@ const NOT_CUT = {
   message: 'the run ended before the units that were to go were zero: nothing was cut',
 };
 
-/** With --prune-schedule structured the model is made plain, so that its units can be followed. */
-async function structuredOf(given: Model, flags: TrainingFlagValues) {
-  if (flags['prune-schedule'] !== 'structured') return { original: given, structured: undefined };
-  if (flags.lora !== undefined) {
+/** Where the graph itself is to change it is made plain, so that it can be followed. */
+async function plainWhereNeeded(given: Model, flags: TrainingFlagValues): Promise<Model> {
+  if (flags.adapters === undefined && flags['prune-schedule'] !== 'structured') return given;
+  const run = createRunner({ ...COMPARABLE, threads: 1, optimization: 'disabled' });
+  return preparePlain(given, run);
+}
+
+function structuredPruning(
+  original: Model,
+  flags: TrainingFlagValues,
+): StructuredPruning | undefined {
+  if (flags['prune-schedule'] !== 'structured') return undefined;
+  const small = flags.lora === undefined ? '--adapters' : '--lora';
+  if (flags.lora !== undefined || flags.adapters !== undefined) {
     throw usageProblem(
-      '--lora leaves the weights alone that --prune-schedule structured is to prune',
+      `${small} leaves the weights alone that --prune-schedule structured is to prune`,
       'Leave out one of them.',
     );
   }
-  const run = createRunner({ ...COMPARABLE, threads: 1, optimization: 'disabled' });
-  const original = await preparePlain(given, run);
-  return { original, structured: new StructuredPruning(original, flags.freeze.map(parsePattern)) };
+  return new StructuredPruning(original, flags.freeze.map(parsePattern));
 }
 
 function loraRequest(flags: TrainingFlagValues): LoraRequest | undefined {

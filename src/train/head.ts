@@ -68,6 +68,13 @@ function setBias(model: Model, bias: Value, classes: number, keep: boolean): voi
   model.graph.setData(bias, Tensor.of('float32', shape, values));
 }
 
+/** Weight and bias of the last product before the first output; none where there is no such head. */
+export function headOf(model: Model): Value[] {
+  const [output] = model.graph.outputs;
+  const head = output && findHead(output);
+  return head ? [head.weight, ...(head.bias ? [head.bias] : [])] : [];
+}
+
 /** Walks back from the output to the product that makes the classes. */
 function findHead(output: Value): Head | undefined {
   let bias: Value | undefined;
