@@ -53,11 +53,10 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
     const feed = (step: number, count: number) => source.training(sampler, step, count);
     const start = startOf(request, graph, watch);
     const { accumulate } = optimization;
-    const context = { run, feed, isStopped: request.isStopped };
     const rateRange =
       optimization.rate === 'auto'
         ? (start.rateRange ??
-          (await rangeTest({ graph, accumulate, stepsPerEpoch }, context, start.state)))
+          (await rangeTest({ graph, accumulate, stepsPerEpoch }, { run, feed }, start.state)))
         : undefined;
     request.onStart?.({
       steps,

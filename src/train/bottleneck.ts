@@ -110,17 +110,17 @@ export function normsAndHead(model: Model): Set<Value> {
   return found;
 }
 
-/** Read by a normalisation, or a vector that scales or is added to what a vector has scaled. */
+/** Read by normalisations, or a vector that scales or is added to what a vector has scaled. */
 function isOfNorm(value: Value): boolean {
-  const [{ node } = { node: undefined }] = value.uses;
-  if (!node || value.uses.length > 1) return false;
-  if (/Norm/.test(node.op)) return true;
-  if (!isVector(value)) return false;
-  if (node.op === 'Mul') return true;
-  const scaled = node.op === 'Add' && node.inputs.find((input) => input !== value)?.producer;
-  return Boolean(
-    scaled && scaled.op === 'Mul' && scaled.inputs.some((one) => one && isVector(one)),
-  );
+  const isPart = (node: Node) =>
+    /Norm/.test(node.op) || (isVector(value) && (node.op === 'Mul' || isShift(node, value)));
+  return value.uses.length > 0 && value.uses.every(({ node }) => isPart(node));
+}
+
+function isShift(node: Node, value: Value): boolean {
+  const scaled = node.inputs.find((input) => input !== value)?.producer;
+  if (node.op !== 'Add' || scaled?.op !== 'Mul') return false;
+  return scaled.inputs.some((one) => one && isVector(one));
 }
 
 function isVector(value: Value): boolean {

@@ -33,7 +33,6 @@ export interface RangeContext {
   run(feeds: Feeds): Promise<Feeds>;
   /** Stacked data of the steps from `step` on. */
   feed(step: number, count: number): Promise<Feeds>;
-  isStopped?: (() => boolean) | undefined;
 }
 
 const LEAST = 1e-6;
@@ -63,7 +62,7 @@ export async function rangeTest(
   const losses: number[] = [];
   let state = start;
   let [step, sum] = [0, 0];
-  while (losses.length < UPDATES && !hasDiverged(losses) && !context.isStopped?.()) {
+  while (losses.length < UPDATES && !hasDiverged(losses)) {
     // Data is fed for one update at most, and of one epoch.
     const room = plan.stepsPerEpoch - (step % plan.stepsPerEpoch);
     const count = Math.min(plan.accumulate - (step % plan.accumulate), room);

@@ -221,14 +221,16 @@ export class Updater {
     slots.forEach((one, j) => void updated.set(one, result.slots[j] as Value));
     const [penalty] = this.#state.of(parameter, 'penalty');
     const { shrink } = c.around;
-    const free = this.#masked(f, { ...c, gradient }, result.parameter);
-    const weight = penalty && shrink ? shrunk(f, free, penalty.input, shrink) : free;
+    const left = (value: Value) =>
+      penalty && shrink ? shrunk(f, value, penalty.input, shrink) : value;
+    const weight = left(this.#masked(f, { ...c, gradient }, result.parameter));
     set(slot('parameter'), weight);
     const sum = slot('sum');
     if (sum) updated.set(sum, f.mul(sum.input, 0));
     const average = slot('average');
     if (average && averaging !== undefined) {
-      updated.set(average, f.add(f.mul(average.input, averaging), f.mul(weight, 1 - averaging)));
+      const mean = f.add(f.mul(average.input, averaging), f.mul(weight, 1 - averaging));
+      updated.set(average, left(mean));
     }
   }
 
