@@ -7,6 +7,7 @@ import { allGraphs, checkModel, type Model } from '../graph/index.ts';
 import { dataFilesOf, decodeModel, readModel, writeModel, writeModelTo } from '../onnx/index.ts';
 import { parameterCount } from '../ops/cost.ts';
 import type { ModelSummary } from '../report/report.ts';
+import { Tensor } from '../tensor/tensor.ts';
 
 const STDIN = 0;
 
@@ -84,4 +85,15 @@ export function modelBytes(path: string): number {
   if (path === '-') return 0;
   const data = [...dataFilesOf(path)].map((name) => fileBytes(join(dirname(path), name)));
   return data.reduce((sum, bytes) => sum + bytes, fileBytes(path));
+}
+
+/** A copy in which no weight is still to be computed. */
+export async function computeWeights(model: Model): Promise<Model> {
+  const copy = model.clone();
+  for (const value of copy.graph.initializers) {
+    const { data } = value;
+    if (!data?.isDerived) continue;
+    copy.graph.setData(value, Tensor.fromBytes(data.dtype, data.shape, await data.load()));
+  }
+  return copy;
 }

@@ -123,6 +123,17 @@ export const pruneFlags = {
     allowNo: true,
     ...what,
   }),
+  'train-epochs': Flags.string({
+    summary: 'train what each step leaves on --data, with the original as its teacher',
+    helpValue: 'N',
+    ...what,
+  }),
+  lr: Flags.string({
+    summary: 'learning rate of --train-epochs, or auto (default: 0.001)',
+    helpValue: 'RATE',
+    dependsOn: ['train-epochs'],
+    ...what,
+  }),
   sensitivity: Flags.boolean({
     summary: 'try each group alone on data; less goes of those that matter more',
     ...limits,

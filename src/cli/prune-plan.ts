@@ -31,6 +31,11 @@ export function stepAmount(amount: number, { scale = 1, way }: Ask): number {
   return way ? 1 - (1 - whole) ** (way.to - way.from) : whole;
 }
 
+/** Of single weights, whose zeros stay in the model: all that is to be gone after the step. */
+export function amountByThen(amount: number, { scale = 1, way }: Ask): number {
+  return 1 - (1 - amount * scale) ** (way?.to ?? 1);
+}
+
 /** The same of a target, whose costs are those of the model that the step starts with. */
 export function stepTarget(target: Target, { scale = 1, way }: Ask): Target {
   const left = 1 - (1 - target.left) * scale;
@@ -57,6 +62,8 @@ export interface Pruned {
   readonly choices?: readonly Choice[] | undefined;
   /** What repair did, in words. */
   readonly repair?: readonly string[] | undefined;
+  /** What training did after the last step, in words. */
+  readonly training?: string | undefined;
   /** Where the search has timed the result already. */
   readonly speed?: Contest | undefined;
 }

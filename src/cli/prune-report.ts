@@ -30,6 +30,7 @@ export function pruneBlocks(found: Findings): Block[] {
   const cut = pruned.parts.filter((part) => part.after < part.before);
   const kept = pruned.parts.filter((part) => part.after === part.before);
   const blocks: Block[] = [comparison(found)];
+  if (pruned.training) blocks.push({ text: `Trained after each step: ${pruned.training}.` });
   for (const line of pruned.repair ?? []) blocks.push({ text: `Repaired by ${line}.` });
   if (found.packed) {
     blocks.push({
@@ -204,6 +205,7 @@ export function pruneMetrics(found: Findings): object {
     amount: pruned.amount,
     groups: { cut: cut.length, whole: pruned.parts.length - cut.length },
     ...(pruned.repair ? { repair: pruned.repair } : {}),
+    ...(pruned.training ? { training: pruned.training } : {}),
     size_ratio: before.bytes > 0 ? after.bytes / before.bytes : undefined,
     params: { before: costs.params[0], after: costs.params[1] },
     params_ratio: costs.params[1] / costs.params[0],

@@ -23,6 +23,8 @@ export interface PruneInput {
   /** The same function, ready to be followed. */
   readonly plain: Model;
   readonly pruner: Pruner;
+  /** Trains what each step leaves; scans go without it. */
+  readonly heal?: ((pruner: Pruner) => Pruner) | undefined;
   readonly ask: Ask;
   readonly steps: number;
   /** Whether amounts of groups follow from a scan. */
@@ -50,7 +52,8 @@ export interface PruneResult {
 export type Costs = Readonly<Record<TargetName, readonly [before: number, after: number]>>;
 
 export async function pruneModel(given: PruneInput): Promise<PruneResult> {
-  const pruner = inSteps(given.pruner, given.steps, given.reporter);
+  const healed = given.heal?.(given.pruner) ?? given.pruner;
+  const pruner = inSteps(healed, given.steps, given.reporter);
   const { ask, scan } = given.scan ? await scanned(given) : { ask: given.ask, scan: undefined };
   const input = { ...given, pruner, ask };
   const { pruned, unmet } = await chosen(input);

@@ -6,6 +6,7 @@ import type { Model } from '../graph/index.ts';
 import type { Group } from '../passes/prune/group.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { Judge } from './judge.ts';
+import { computeWeights } from './models.ts';
 import type { Ask, PartOutcome, Pruned, Pruner } from './prune-plan.ts';
 
 /** A pruner that goes the whole way in equal steps, each from scores of what is left by then. */
@@ -15,7 +16,8 @@ export function inSteps(pruner: Pruner, steps: number, reporter: Reporter): Prun
     let result: Pruned | undefined;
     for (let i = 0; i < steps; i++) {
       const way = { from: i / steps, to: (i + 1) / steps };
-      const next = await pruner(result?.model ?? model, { ...ask, way });
+      const from = result ? await computeWeights(result.model) : model;
+      const next = await pruner(from, { ...ask, way });
       result = result ? joined(result, next) : next;
       reporter.detail(`step ${i + 1} of ${steps} done`);
     }
@@ -29,7 +31,9 @@ function joined(first: Pruned, second: Pruned): Pruned {
   const later = new Map(second.parts.map((part) => [part.part, part]));
   const parts = first.parts.map((part): PartOutcome => {
     const found = later.get(part.part);
-    if (!found || found.before !== part.after) return part;
+    // Of single weights all are counted, those that are zero by then, too.
+    const isNext = found?.before === (part.kind === 'weights' ? part.before : part.after);
+    if (!found || !isNext) return part;
     const { after, reason } = found;
     return { ...part, after, reason: after < part.before ? undefined : reason };
   });

@@ -23,7 +23,14 @@ import { runPasses } from '../passes/run.ts';
 import type { Pattern } from '../passes/select.ts';
 import type { Feeds } from '../tensor/feeds.ts';
 import type { MethodContext } from './prune-method.ts';
-import { type Ask, type PartOutcome, type Pruned, type Pruner, stepAmount } from './prune-plan.ts';
+import {
+  type Ask,
+  amountByThen,
+  type PartOutcome,
+  type Pruned,
+  type Pruner,
+  stepAmount,
+} from './prune-plan.ts';
 import { weightScores } from './prune-scores.ts';
 
 export interface WeightSettings {
@@ -48,6 +55,8 @@ export interface WeightSettings {
   readonly only: readonly Pattern[];
 }
 
+const AMOUNT = 0.5;
+
 export function weightPruner(settings: WeightSettings, context: MethodContext): Pruner {
   const { method } = settings;
   return async (model, ask) => {
@@ -57,23 +66,23 @@ export function weightPruner(settings: WeightSettings, context: MethodContext): 
         'Give an --amount; targets are for methods that remove whole channels.',
       );
     }
-    const amount = stepAmount(ask.amount ?? 0.5, ask);
+    const amount = stepAmount(ask.amount ?? AMOUNT, ask);
     if (method === 'spatial') return spatial(model, amount, settings);
     if (method === 'low-rank') return lowRank(model, amount, settings);
     if (method === 'layer') return layers(model, amount, settings, context);
-    return weights(model, amount, ask, settings, context);
+    return weights(model, ask, settings, context);
   };
 }
 
 async function weights(
   given: Model,
-  amount: number,
   ask: Ask,
   settings: WeightSettings,
   context: MethodContext,
 ): Promise<Pruned> {
   const { method, amounts, scope, skip, only } = settings;
   const model = given.clone();
+  const amount = amountByThen(ask.amount ?? AMOUNT, ask);
   const groups = method === 'nm' ? parseGroups(settings.pattern) : undefined;
   for (const { group, before, after } of groups
     ? permuteForPattern(model, groups.n, groups.m)
@@ -90,7 +99,7 @@ async function weights(
     {
       score,
       amount,
-      amounts: amounts.map((one) => ({ ...one, amount: stepAmount(one.amount, ask) })),
+      amounts: amounts.map((one) => ({ ...one, amount: amountByThen(one.amount, ask) })),
       scope,
       normalization: settings.normalization === 'none' ? 'none' : 'lamp',
       groups,

@@ -150,6 +150,14 @@ export const trainFlags = {
     default: [],
     ...optimisation,
   }),
+  adapters: Flags.integer({
+    summary:
+      'train bottlenecks of this width behind each block of a transformer, norms and the head only',
+    min: 1,
+    helpValue: 'WIDTH',
+    exclusive: ['lora'],
+    ...optimisation,
+  }),
   'lora-out': Flags.string({
     summary: 'write the changes apart, to a safetensors file',
     helpValue: 'FILE',

@@ -7,6 +7,7 @@ import type { Model, Node, Value } from '../graph/index.ts';
 import type { Feeds } from '../tensor/feeds.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { trainBatchNorms } from '../train/batchnorm.ts';
+import { normsAndHead } from '../train/bottleneck.ts';
 import { buildEvaluation, type EvaluationGraph } from '../train/evaluation.ts';
 import { roundBiases } from '../train/fake-quantize.ts';
 import { type Adapter, addAdapters, merged } from '../train/lora.ts';
@@ -53,7 +54,7 @@ export async function makeGraphs(
   const { trained, fixed } = chooseParameters(forward, request.freeze);
   openFused(forward);
   unrollRecurrent(forward);
-  const own = request.lora ? onlyAdapters(trained, adapters) : trained;
+  const own = chosen(forward, trained, adapters, request);
   if (own.length === 0) {
     const reasons = [...fixed].map(([value, why]) => `"${value.name}": ${why}`);
     throw nothingTrainable(request.path, reasons);
@@ -91,7 +92,7 @@ export async function makeGraphs(
     precision: optimization.precision,
     recompute: optimization.recompute,
     gradientBits: optimization.gradientBits,
-    penalises: request.structured !== undefined,
+    penalises: request.pruning !== undefined,
     scales,
     sparsity: sparsity && { rule: sparsity.rule, applies: decays },
   });
@@ -127,9 +128,17 @@ function adapt(forward: Model, { lora, seed }: TrainRequest): Adapter[] {
   });
 }
 
-function onlyAdapters(trained: readonly Value[], adapters: readonly Adapter[]): Value[] {
-  const names = new Set(adapters.flatMap(({ a, b }) => [a, b]));
-  return trained.filter(({ name }) => names.has(name));
+/** All that can be trained, or what adapters leave of it. */
+function chosen(
+  model: Model,
+  trained: readonly Value[],
+  adapters: readonly Adapter[],
+  { lora, bottlenecks }: TrainRequest,
+): readonly Value[] {
+  if (!lora && !bottlenecks) return trained;
+  const names = bottlenecks ?? new Set(adapters.flatMap(({ a, b }) => [a, b]));
+  const others = bottlenecks ? normsAndHead(model) : new Set<Value>();
+  return trained.filter((value) => names.has(value.name) || others.has(value));
 }
 
 /** Scales of fake quantisation, but for those that a pattern freezes. */

@@ -101,12 +101,12 @@ export class TrainLog {
   }
 }
 
-function rateLine({ chosen, rule, steepest, lowest, end, curve }: RateRange): string {
+function rateLine({ chosen, rule, steepest, lowest, grows, curve }: RateRange): string {
   const digits = (rate: number) => rate.toPrecision(2);
   const why =
     rule === 'fall'
       ? `the loss falls fastest at ${digits(steepest)} and is lowest at ${digits(lowest)}`
-      : `the loss does not fall, and grows out of hand at ${digits(end)}`;
+      : `the loss does not fall, and grows from ${digits(grows)} on`;
   return `rate ${digits(chosen)} from a test of ${curve.length} updates: ${why}`;
 }
 

@@ -12,6 +12,7 @@ import {
 } from '../graph/index.ts';
 import { inferTypes } from '../ops/index.ts';
 import { passes } from '../passes/index.ts';
+import { dropIdentityBesideWeights } from '../passes/optimize/drop-identity.ts';
 import { runPasses } from '../passes/run.ts';
 import type { Pattern } from '../passes/select.ts';
 import { upgradeOpset } from '../passes/upgrade/index.ts';
@@ -48,7 +49,9 @@ export async function plainModel(original: Model, batch: number, sample: Feeds):
 }
 
 async function withPasses(model: Model, names: ReadonlySet<string>): Promise<Model> {
-  const chosen = passes.filter(({ name }) => names.has(name));
+  const chosen = passes
+    .filter(({ name }) => names.has(name))
+    .map((pass) => (pass.name === 'drop-identity' ? dropIdentityBesideWeights : pass));
   const run = () => Promise.reject(new Error('no pass for training needs a run'));
   return (await runPasses(model, chosen, { run, level: 'basic' })).model;
 }

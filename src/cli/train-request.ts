@@ -14,7 +14,6 @@ import type { Course } from '../train/schedule.ts';
 import type { Position, Progress } from '../train/trainer.ts';
 import type { Qat } from './train-qat.ts';
 import type { OptimizationSettings } from './train-settings.ts';
-import type { StructuredPruning } from './train-structured.ts';
 
 export interface TrainRequest {
   readonly original: Model;
@@ -41,9 +40,11 @@ export interface TrainRequest {
   readonly retention?: Retention | undefined;
   /** Its twin is the model to train. */
   readonly qat?: Qat | undefined;
+  /** Names of the weights of bottleneck adapters: beside them norms and the head are trained. */
+  readonly bottlenecks?: ReadonlySet<string> | undefined;
   readonly teaching?: Teaching | undefined;
-  /** Whole units are pruned on the way. */
-  readonly structured?: StructuredPruning | undefined;
+  /** Weights that a penalty makes zero. */
+  readonly pruning?: PenaltyChoice | undefined;
   readonly seed: number;
   readonly session: SessionOptions;
   /** Told of what was made, before the first step. */
@@ -51,6 +52,11 @@ export interface TrainRequest {
   onProgress?(progress: Progress): void;
   onEvaluation?(evaluation: Evaluation): void;
   isStopped?(): boolean;
+}
+
+export interface PenaltyChoice {
+  /** Ones at what is to go, by weight, in its shape; `share`: of what can be chosen. */
+  choose(weights: ReadonlyMap<string, Tensor>, share: number): Promise<ReadonlyMap<string, Tensor>>;
 }
 
 export interface LoraRequest {

@@ -36,7 +36,8 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
   const { stepsPerEpoch } = sampler;
   const steps = request.steps(stepsPerEpoch);
   const sparsity = optimization.sparsity(Math.floor(steps / optimization.accumulate));
-  const penalty = optimization.penalty(Math.floor(steps / optimization.accumulate));
+  const penalty =
+    request.pruning && optimization.penalty(Math.floor(steps / optimization.accumulate));
   const started = performance.now();
   const { feeds: sample } = await dataset.take([0]);
   const graphs = await makeGraphs(request, sample, sparsity);
@@ -56,11 +57,14 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
     const feed = (step: number, count: number) => source.training(sampler, step, count);
     const start = startOf(request, graph, watch);
     const { accumulate } = optimization;
-    const context = { run, feed, isStopped: request.isStopped };
     const rateRange =
       optimization.rate === 'auto'
         ? (start.rateRange ??
-          (await rangeTest({ graph, accumulate, steps, stepsPerEpoch }, context, start.state)))
+          (await rangeTest(
+            { graph, accumulate, steps, stepsPerEpoch },
+            { run, feed },
+            start.state,
+          )))
         : undefined;
     request.onStart?.({
       steps,
@@ -97,10 +101,9 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
           return firstNotFinite(graphs.plain, graph, state, stacked, request.session);
         },
         choose: async (state) => {
-          const { structured } = request;
-          if (!structured || !penalty) return state;
-          const penalties = await structured.penalties(stateWeights(graph, state), penalty.final);
-          return withPenalties(graph, state, penalties);
+          const weights = stateWeights(graph, state);
+          const chosen = await request.pruning?.choose(weights, penalty?.final ?? 0);
+          return chosen ? withPenalties(graph, state, chosen) : state;
         },
         save: async (state, position) => saveState(request, { watch, rateRange }, state, position),
         ...(request.onProgress ? { report: request.onProgress } : {}),

@@ -10,6 +10,7 @@ import { reshare, unshare } from '../passes/prune/unshare.ts';
 import type { Pattern } from '../passes/select.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { PartOutcome } from './prune-plan.ts';
+import type { PenaltyChoice } from './train-request.ts';
 import { putWeights } from './train-weights.ts';
 
 type Weights = ReadonlyMap<string, Tensor>;
@@ -19,7 +20,7 @@ export interface StructuredResult {
   readonly parts: readonly PartOutcome[];
 }
 
-export class StructuredPruning {
+export class StructuredPruning implements PenaltyChoice {
   readonly #model: Model;
   readonly #frozen: readonly Pattern[];
 
@@ -31,7 +32,7 @@ export class StructuredPruning {
   }
 
   /** Ones, by weight, at what belongs to the share of units that goes: those of the least L2 norm. */
-  async penalties(weights: Weights, amount: number): Promise<Map<string, Tensor>> {
+  async choose(weights: Weights, amount: number): Promise<Map<string, Tensor>> {
     const model = putWeights(this.#model, weights);
     // Sets of units that are not zero where their weights are (through normalisations) stay whole.
     const takes = takesKinds('channel', 'neuron', 'head');

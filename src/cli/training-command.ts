@@ -24,9 +24,15 @@ import { trainBlocks, trainMetrics } from './train-report.ts';
 import type { LoraRequest, Teaching, TrainRequest } from './train-request.ts';
 import { runTraining } from './train-run.ts';
 import { objectiveSettings, optimizationSettings, totalSteps } from './train-settings.ts';
-
+import type { StructuredPruning } from './train-structured.ts';
 import { openTrainingData, writeVocabulary } from './training-data.ts';
-import { qatOf, setHead, structuredOf } from './training-model.ts';
+import {
+  bottlenecksOf,
+  plainWhereNeeded,
+  qatOf,
+  setHead,
+  structuredPruning,
+} from './training-model.ts';
 
 const BATCH = 32;
 
@@ -112,12 +118,16 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     path: string,
     output: string,
     log: TrainLog,
-  ): Promise<TrainRequest & { readonly name: string }> {
+  ): Promise<
+    TrainRequest & { readonly name: string; readonly structured?: StructuredPruning | undefined }
+  > {
     const flags = this.flags as unknown as TrainingFlagValues;
     const start = given.clone();
     setHead(given, flags);
     const session = await this.#session();
-    const { original, structured } = await structuredOf(given, flags);
+    const original = await plainWhereNeeded(given, flags);
+    const structured = structuredPruning(original, flags);
+    const bottlenecks = bottlenecksOf(original, path, flags, this.reporter);
     const { data, validation, open } = await openTrainingData(original, flags);
     const name = await this.#objective(original, data);
     const sample = await data.take?.([0]);
@@ -126,6 +136,7 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     const qat = await qatOf(flags, { path, original, data, batch, session, reporter });
     return {
       name: name ?? 'teachers',
+      structured,
       original: qat?.fake.model ?? original,
       qat,
       path,
@@ -149,10 +160,11 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
       resume: flags.resume,
       freeze: flags.freeze.map(parsePattern),
       lora: loraRequest(flags),
+      bottlenecks,
       teaching: this.teaching(original),
       replay: await replayRequest(flags, open),
       retention: await retention(flags, start, name, open),
-      structured,
+      pruning: structured,
       seed: flags.seed,
       session,
       onStart: (facts) => log.start(facts),

@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import type { Dataset } from '../data/dataset.ts';
 import { inputSpecs } from '../data/inputs.ts';
 import { openDataset } from '../data/open.ts';
+import type { DataOptions } from '../data/options.ts';
 import { type Model, symbol } from '../graph/index.ts';
 import { dataOptionsFrom } from './data-flags.ts';
 import type { TrainingFlagValues } from './training-command.ts';
@@ -21,21 +22,26 @@ export async function openTrainingData(
   flags: TrainingFlagValues,
 ): Promise<TrainingData> {
   const options = dataOptionsFrom(flags);
+  const data = await openSamples(flags.data ?? '', model, options);
+  const { split: _, part: __, ...whole } = options;
+  const tokenizer = data.vocabulary ?? options.tokenizer;
+  const alike = { ...whole, tokenizer, classes: data.classes ?? options.classes };
+  const open = (path: string) => openSamples(path, model, { ...alike, limit: undefined });
+  if (flags.val) {
+    return { data, validation: await openSamples(flags.val, model, alike), open };
+  }
+  if (options.split === undefined) return { data, validation: undefined, open };
+  const rest = { ...options, part: 'rest', limit: undefined } as const;
+  return { data, validation: await openSamples(flags.data ?? '', model, rest), open };
+}
+
+/** Samples of the model's inputs, in batches of any size. */
+export function openSamples(path: string, model: Model, options: DataOptions): Promise<Dataset> {
   const specs = inputSpecs(model).map((input) => ({
     ...input,
     shape: [symbol('batch'), ...input.shape.slice(1)],
   }));
-  const data = await openDataset(flags.data ?? '', specs, options);
-  const { split: _, part: __, ...whole } = options;
-  const tokenizer = data.vocabulary ?? options.tokenizer;
-  const alike = { ...whole, tokenizer, classes: data.classes ?? options.classes };
-  const open = (path: string) => openDataset(path, specs, { ...alike, limit: undefined });
-  if (flags.val) {
-    return { data, validation: await openDataset(flags.val, specs, alike), open };
-  }
-  if (options.split === undefined) return { data, validation: undefined, open };
-  const rest = { ...options, part: 'rest', limit: undefined } as const;
-  return { data, validation: await openDataset(flags.data ?? '', specs, rest), open };
+  return openDataset(path, specs, options);
 }
 
 /** The tokens that the model has learnt, beside it: other data has to be read with `--tokenizer` of it. */

@@ -2,12 +2,14 @@
 // followed, a twin with fake quantisation.
 
 import type { Dataset } from '../data/dataset.ts';
+import { nothingToAdapt } from '../errors/train.ts';
 import { badFlagValue, usageProblem } from '../errors/usage.ts';
 import type { Model } from '../graph/index.ts';
 import { parsePattern } from '../passes/select.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { SessionOptions } from '../runtime/options.ts';
 import { COMPARABLE, createRunner } from '../runtime/runner.ts';
+import { addBottlenecks } from '../train/bottleneck.ts';
 import { setClasses } from '../train/head.ts';
 import { dataOptionsFrom } from './data-flags.ts';
 import { preparePlain } from './prune-prepare.ts';
@@ -16,6 +18,7 @@ import { parseShare } from './train-settings.ts';
 import { StructuredPruning } from './train-structured.ts';
 import type { TrainingFlagValues } from './training-command.ts';
 
+const WEIGHTS_OF_ADAPTER = 4;
 /** Share of a run in which scales are learned. */
 const SCALES_FREEZE = 0.8;
 
@@ -30,22 +33,44 @@ export function setHead(model: Model, flags: TrainingFlagValues): void {
   setClasses(model, Number(classes), false, seed);
 }
 
-/** With --prune-schedule structured the model is made plain, so that its units can be followed. */
-export async function structuredOf(given: Model, flags: TrainingFlagValues) {
-  if (flags['prune-schedule'] !== 'structured') return { original: given, structured: undefined };
+/** Where the graph itself is to change it is made plain, so that it can be followed. */
+export async function plainWhereNeeded(given: Model, flags: TrainingFlagValues): Promise<Model> {
+  if (flags.adapters === undefined && flags['prune-schedule'] !== 'structured') return given;
+  const run = createRunner({ ...COMPARABLE, threads: 1, optimization: 'disabled' });
+  return preparePlain(given, run);
+}
+
+export function structuredPruning(
+  original: Model,
+  flags: TrainingFlagValues,
+): StructuredPruning | undefined {
+  if (flags['prune-schedule'] !== 'structured') return undefined;
   for (const [flag, why] of Object.entries(NOT_BESIDE_STRUCTURED)) {
-    if (flags[flag as 'lora' | 'qat'] === undefined) continue;
+    if (flags[flag as keyof typeof NOT_BESIDE_STRUCTURED] === undefined) continue;
     throw usageProblem(`--${flag} ${why}`, 'Leave out one of them.');
   }
-  const run = createRunner({ ...COMPARABLE, threads: 1, optimization: 'disabled' });
-  const original = await preparePlain(given, run);
-  return { original, structured: new StructuredPruning(original, flags.freeze.map(parsePattern)) };
+  return new StructuredPruning(original, flags.freeze.map(parsePattern));
 }
 
 const NOT_BESIDE_STRUCTURED = {
   lora: 'leaves the weights alone that --prune-schedule structured is to prune',
+  adapters: 'leaves the weights alone that --prune-schedule structured is to prune',
   qat: 'writes a quantised model, whose units --prune-schedule structured cannot cut',
 } as const;
+
+/** Bottleneck adapters, put into the model itself; the names of their weights. */
+export function bottlenecksOf(
+  model: Model,
+  path: string,
+  { adapters: width, seed }: TrainingFlagValues,
+  reporter: Reporter,
+): Set<string> | undefined {
+  if (width === undefined) return undefined;
+  const names = addBottlenecks(model, { width, seed });
+  if (names.size === 0) throw nothingToAdapt(path);
+  reporter.info(`${names.size / WEIGHTS_OF_ADAPTER} adapters of width ${width}`);
+  return names;
+}
 
 export interface QatSource {
   readonly path: string;

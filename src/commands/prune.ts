@@ -1,6 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand, outputFlag, threadsFlag } from '../cli/base.ts';
-import { dataFlags, dataOptionsFrom } from '../cli/data-flags.ts';
+import { dataFlags, dataOptionsFrom, parseAmount } from '../cli/data-flags.ts';
 import { defaultOutput, readSound, summarize, writeOutput } from '../cli/models.ts';
 import { openPruneData } from '../cli/prune-data.ts';
 import { type PruneAsked, parsePrune, pruneFlags } from '../cli/prune-flags.ts';
@@ -10,15 +10,19 @@ import { preparePlain } from '../cli/prune-prepare.ts';
 import { repairing } from '../cli/prune-repair.ts';
 import { pruneBlocks, pruneMetrics, pruneSteps } from '../cli/prune-report.ts';
 import { type PruneInput, pruneModel } from '../cli/prune-run.ts';
+import { healing } from '../cli/prune-train.ts';
 import { setSizes } from '../cli/sizes.ts';
+import { openSamples } from '../cli/training-data.ts';
 import { prepareTrials } from '../cli/trials.ts';
-import { needsData } from '../errors/prune.ts';
+import { latencyWithTraining, needsData } from '../errors/prune.ts';
 import type { Model } from '../graph/index.ts';
 import { requireMatches } from '../passes/select.ts';
 import type { Outcome } from '../report/report.ts';
 import type { SessionOptions } from '../runtime/options.ts';
 import { resolveProvider } from '../runtime/provider.ts';
 import { COMPARABLE, createRunner } from '../runtime/runner.ts';
+
+const TRAIN_BATCH = 32;
 
 export default class Prune extends BaseCommand<typeof Prune> {
   static override summary = 'Remove what matters least, and measure what is left';
@@ -31,6 +35,7 @@ export default class Prune extends BaseCommand<typeof Prune> {
     '<%= config.bin %> prune model.onnx --method head,neuron --amount 0.5 --round-to 8 -o small.onnx',
     '<%= config.bin %> prune model.onnx --target latency=0.5 --data train.npz',
     '<%= config.bin %> prune model.onnx --data train.npz --criterion taylor --scope global --max-drop 0.01',
+    '<%= config.bin %> prune model.onnx --amount 0.7 --steps 3 --train-epochs 2 --data train.npz',
     "<%= config.bin %> prune model.onnx --amounts 'layer1*=0.3,fc=0' --sensitivity --data train.npz",
   ];
   static override args = {
@@ -93,6 +98,7 @@ export default class Prune extends BaseCommand<typeof Prune> {
       plain,
       pruner: this.#pruner(asked, context),
       ask: asked,
+      heal: await this.#heal(original, path, session, asked),
       steps: flags.steps,
       scan: flags.sensitivity,
       latency:
@@ -119,6 +125,19 @@ export default class Prune extends BaseCommand<typeof Prune> {
     if (flags.repair && !data) throw needsData('--repair');
     const isWanted = flags.repair ?? (data !== undefined && flags.data !== 'random');
     return isWanted && data ? repairing(pruner, { ...context, data }) : pruner;
+  }
+
+  /** Training between the steps, on all of the data. */
+  async #heal(original: Model, path: string, session: SessionOptions, { latency }: PruneAsked) {
+    const { flags, reporter } = this;
+    const { lr, seed, batch = TRAIN_BATCH, 'train-epochs': epochs } = flags;
+    if (epochs === undefined) return undefined;
+    if (!flags.data) throw needsData('--train-epochs');
+    if (latency !== undefined) throw latencyWithTraining();
+    parseAmount('train-epochs', epochs);
+    const data = await openSamples(flags.data, original, dataOptionsFrom(flags));
+    const options = { path, original, data, batch, epochs, lr, seed, session, reporter };
+    return (pruner: Pruner) => healing(pruner, options);
   }
 
   async #session(): Promise<SessionOptions> {

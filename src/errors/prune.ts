@@ -62,6 +62,14 @@ export function needsData(what: string): XformError {
   );
 }
 
+/** A search that times many cuts would train each of them. */
+export function latencyWithTraining(): XformError {
+  return usageProblem(
+    '--train-epochs cannot be joined with --target latency, which tries many cuts',
+    'Prune to the latency first, then train the result with "xform train" or "xform distill".',
+  );
+}
+
 /** Weights that are stored as integers have no gradients. */
 export function scoresNeedFloat(criterion: string): XformError {
   return new XformError({

@@ -238,6 +238,15 @@ export function matchUnknown(name: string, whose: string): XformError {
   });
 }
 
+export function nothingToAdapt(path: string): XformError {
+  return new XformError({
+    kind: 'model',
+    code: 'nothing-to-adapt',
+    message: `"${path}" has no product that feeds a residual sum, so there is no place for adapters`,
+    hint: 'Use --lora RANK, which changes products, convolutions and embeddings anywhere.',
+  });
+}
+
 export function nothingToMatch(method: string): XformError {
   return new XformError({
     kind: 'model',

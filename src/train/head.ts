@@ -73,6 +73,13 @@ function ownBias(old: Float32Array, c: number): number {
   return (old.length === 1 ? old[0] : old[c]) ?? 0;
 }
 
+/** Weight and bias of the last product before the first output; none where there is no such head. */
+export function headOf(model: Model): Value[] {
+  const [output] = model.graph.outputs;
+  const head = output && findHead(output);
+  return head ? [head.weight, ...(head.bias ? [head.bias] : [])] : [];
+}
+
 /** Walks back from the output to the product that makes the classes. */
 function findHead(output: Value): Head | undefined {
   let bias: Value | undefined;

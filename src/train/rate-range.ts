@@ -15,10 +15,10 @@ export interface RateRange {
   readonly steepest: number;
   /** Where the loss was lowest; a little above it, it grows. */
   readonly lowest: number;
-  /** Where the test ended: the loss had grown out of hand, or the rates were through. */
-  readonly end: number;
-  /** What the choice went by: an untrained model falls, a trained one stays until it breaks. */
-  readonly rule: 'fall' | 'end';
+  /** From where on the loss was above all that noise made of it at the start. */
+  readonly grows: number;
+  /** What the choice went by: an untrained model falls, a trained one stays until it grows. */
+  readonly rule: 'fall' | 'growth';
   readonly curve: readonly RatePoint[];
 }
 
@@ -33,7 +33,6 @@ export interface RangeContext {
   run(feeds: Feeds): Promise<Feeds>;
   /** Stacked data of the steps from `step` on. */
   feed(step: number, count: number): Promise<Feeds>;
-  isStopped?: (() => boolean) | undefined;
 }
 
 const LEAST = 1e-6;
@@ -63,7 +62,7 @@ export async function rangeTest(
   const losses: number[] = [];
   let state = start;
   let [step, sum] = [0, 0];
-  while (losses.length < UPDATES && !hasDiverged(losses) && !context.isStopped?.()) {
+  while (losses.length < UPDATES && !hasDiverged(losses)) {
     // Data is fed for one update at most, and of one epoch.
     const room = plan.stepsPerEpoch - (step % plan.stepsPerEpoch);
     const count = Math.min(plan.accumulate - (step % plan.accumulate), room);
@@ -94,7 +93,7 @@ function hasDiverged(losses: readonly number[]): boolean {
 /**
  * A rate from the losses of updates 0, 1, … of the test. Where the loss falls by more than its noise:
  * the rate of the steepest fall, but no more than a tenth of that of the lowest loss. Else a tenth of
- * the rate at the end. Throws where the first losses are no numbers.
+ * the rate at which it grows by more than that. Throws where the first losses are no numbers.
  */
 export function chooseRate(losses: readonly number[]): RateRange {
   const finite = losses.slice(0, losses.findIndex((loss) => !Number.isFinite(loss)) >>> 0);
@@ -103,20 +102,20 @@ export function chooseRate(losses: readonly number[]): RateRange {
   const lowest = smoothed.indexOf(Math.min(...smoothed));
   const falls = smoothed.slice(0, lowest + 1).map((_, i) => slope(smoothed, i));
   const steepest = rangeRate(falls.indexOf(Math.min(...falls)));
-  const end = rangeRate(finite.length - 1);
   const first = finite.slice(0, SETTLED);
-  const fall = mean(first) - (smoothed[lowest] as number);
-  const rule = fall > 2 * deviation(first) ? 'fall' : 'end';
-  const chosen = rule === 'fall' ? Math.min(steepest, rangeRate(lowest) / 10) : end / 10;
+  const [level, noise] = [mean(first), 2 * deviation(first)];
+  const grows = rangeRate(smoothed.findLastIndex((loss) => loss <= level + noise) + 1);
+  const isFall = lowest >= SETTLED && level - (smoothed[lowest] as number) > noise;
+  const chosen = isFall ? Math.min(steepest, rangeRate(lowest) / 10) : grows / 10;
   const point = (loss: number, i: number) => {
     return { rate: rangeRate(i), loss, smoothed: smoothed[i] as number };
   };
   return {
     chosen: Number(chosen.toPrecision(2)),
-    rule,
+    rule: isFall ? 'fall' : 'growth',
     steepest,
     lowest: rangeRate(lowest),
-    end,
+    grows,
     curve: finite.map(point),
   };
 }

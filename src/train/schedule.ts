@@ -52,6 +52,11 @@ export interface Course {
   readonly shape: 'linear' | 'cosine';
 }
 
+/** A course that stays where it is. */
+export function constant(value: number): Course {
+  return { from: value, to: value, shape: 'linear' };
+}
+
 /** The value at `step` of `steps`: `from` at the first one, `to` at the last one. */
 export function courseAt({ from, to, shape }: Course, step: number, steps: number): number {
   const progress = Math.min(1, step / Math.max(1, steps - 1));

@@ -243,14 +243,16 @@ export class Updater {
     const moved = scaleRate ? f.max(result.parameter, f.mul(parameter, 0.5)) : result.parameter;
     const [penalty] = this.#state.of(parameter, 'penalty');
     const { shrink } = c.around;
-    const free = this.#masked(f, { ...c, gradient }, moved);
-    const weight = penalty && shrink ? shrunk(f, free, penalty.input, shrink) : free;
+    const left = (value: Value) =>
+      penalty && shrink ? shrunk(f, value, penalty.input, shrink) : value;
+    const weight = left(this.#masked(f, { ...c, gradient }, moved));
     set(slot('parameter'), weight);
     const sum = slot('sum');
     if (sum) updated.set(sum, f.mul(sum.input, 0));
     const average = slot('average');
     if (average && averaging !== undefined) {
-      updated.set(average, f.add(f.mul(average.input, averaging), f.mul(weight, 1 - averaging)));
+      const mean = f.add(f.mul(average.input, averaging), f.mul(weight, 1 - averaging));
+      updated.set(average, left(mean));
     }
   }
 

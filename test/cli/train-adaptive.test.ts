@@ -39,8 +39,9 @@ describe('train --lr auto', () => {
     expect(readFileSync(at('auto.onnx')).equals(readFileSync(at('named.onnx')))).toBe(true);
   }, 60_000);
 
-  it('goes on after a kill with the rate it had chosen', async () => {
-    const flags = ['--epochs', '60', '--checkpoint-every', '50', '--lr', 'auto'];
+  it('goes on after a kill with the rate it had chosen, and with what it knows of noise', async () => {
+    const noise = ['--accumulate', '2', '--adapt', 'noise'];
+    const flags = ['--epochs', '60', '--checkpoint-every', '50', '--lr', 'auto', ...noise];
     const whole = await train('whole.onnx', ...flags);
     const args = ['train', at('mlp.onnx'), ...DATA, ...flags, '--json', '-o', at('killed.onnx')];
     await killed(args, at('killed.onnx.checkpoint'));

@@ -46,7 +46,8 @@ describe('train --prune-schedule structured', () => {
   }, 90_000);
 
   it('cuts heads and neurons of a transformer', async () => {
-    const run = await train(TRANSFORMER, 'small.onnx', ...PRUNE, '--epochs', '4', '--lr', '0.003');
+    const flags = ['--epochs', '4', '--lr', '0.003', '--ema', '0.9'];
+    const run = await train(TRANSFORMER, 'small.onnx', ...PRUNE, ...flags);
     const { validation, pruned = [] } = metrics(run);
     const cut = pruned.filter(({ before, after }) => after < before);
     expect(new Set(cut.map(({ kind }) => kind))).toEqual(new Set(['head', 'neuron']));
@@ -55,7 +56,7 @@ describe('train --prune-schedule structured', () => {
   }, 90_000);
 
   it('goes on after a kill with the units it had chosen', async () => {
-    const late = ['--prune-begin', '0.2', '--optimizer', 'sgd', '--lr', '0.02'];
+    const late = ['--prune-begin', '0.2', '--optimizer', 'sgd', '--lr', '0.02', '--ema', '0.9'];
     const flags = [...PRUNE, ...late, '--epochs', '3', '--checkpoint-every', '30'];
     await train(CNN, 'whole.onnx', ...flags);
     const args = ['train', CNN, ...DATA, ...flags, '-o', at('killed.onnx')];

@@ -23,12 +23,13 @@ describe('a rate from a range test', () => {
     expect(chosen).toBeCloseTo(lowest / 10, 2);
   });
 
-  it('is a tenth of that at the end, where the loss only grows', () => {
+  it('is a tenth of that from which on the loss grows, where it does not fall', () => {
     const loss = (i: number) => 0.02 + 0.01 * noise(i) + (i < 40 ? 0 : (i - 40) / 20);
-    const { chosen, rule, end } = chooseRate(updates(60).map(loss));
-    expect(rule).toBe('end');
-    expect(end).toBe(rangeRate(59));
-    expect(chosen).toBe(Number((end / 10).toPrecision(2)));
+    const { chosen, rule, grows } = chooseRate(updates(60).map(loss));
+    expect(rule).toBe('growth');
+    expect(grows).toBeGreaterThan(rangeRate(40));
+    expect(grows).toBeLessThan(rangeRate(47));
+    expect(chosen).toBe(Number((grows / 10).toPrecision(2)));
   });
 
   it('forgets losses that are no numbers, and is none where all are', () => {

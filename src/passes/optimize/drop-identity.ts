@@ -3,7 +3,7 @@
 import { type Node, sameShape, type Value } from '../../graph/index.ts';
 import { dtypeOf } from '../../tensor/dtype.ts';
 import { constant, intsOf, normalAxes, numbers, producer } from '../match.ts';
-import { rewrite, skip } from '../pass.ts';
+import { type Pass, rewrite, skip } from '../pass.ts';
 
 /** The value that output 0 always equals; undefined where the node does something. */
 type Rule = (node: Node) => Value | undefined;
@@ -36,7 +36,18 @@ function present(node: Node): Value[] {
   return node.inputs.filter((value) => value !== undefined);
 }
 
-const RULES: Readonly<Record<string, Rule>> = {
+type Rules = Readonly<Record<string, Rule>>;
+
+/** What depends on the numbers of a constant, which training would change. */
+const NEUTRAL: Rules = {
+  Add: (node) => neutral(node, 0, [0, 1]),
+  Sub: (node) => neutral(node, 0, [1]),
+  Mul: (node) => neutral(node, 1, [0, 1]),
+  Div: (node) => neutral(node, 1, [1]),
+  Pow: (node) => neutral(node, 1, [1]),
+};
+
+const SHAPES: Rules = {
   Identity: (node) => node.input(0),
   // In inference; with training_mode its mask is drawn.
   Dropout: (node) => {
@@ -79,11 +90,6 @@ const RULES: Readonly<Record<string, Rule>> = {
   Min: single,
   Mean: single,
   Split: (node) => (node.outputs.length === 1 ? shapeOnly(node) : undefined),
-  Add: (node) => neutral(node, 0, [0, 1]),
-  Sub: (node) => neutral(node, 0, [1]),
-  Mul: (node) => neutral(node, 1, [0, 1]),
-  Div: (node) => neutral(node, 1, [1]),
-  Pow: (node) => neutral(node, 1, [1]),
   Where: (node) => {
     const [condition, yes, no] = node.inputs;
     const test = numbers(condition);
@@ -151,21 +157,30 @@ function unitReduction(node: Node): Value | undefined {
   return normalAxes(axes, x.shape.length).every((axis) => x.shape?.[axis] === 1) ? x : undefined;
 }
 
-export default rewrite({
-  name: 'drop-identity',
-  summary: 'Removes nodes that hand their input on unchanged',
-  on: Object.keys(RULES),
-  apply(node, { graph }) {
-    const same = RULES[node.op]?.(node);
-    const { output } = node;
-    const others = node.outputs.filter((value) => value !== output);
-    if (!same || others.some((value) => graph.outputs.includes(value))) return undefined;
-    if (!graph.canReplace(output, same))
-      return skip(`"${output.name}" is a graph output that cannot be renamed`);
-    // What the file declared for the input may say less than what the node is known to make.
-    if (same.shape === undefined && output.type) same.type = output.type;
-    graph.replace(output, same);
-    graph.remove(node);
-    return true;
-  },
-});
+const RULES: Rules = { ...SHAPES, ...NEUTRAL };
+
+function passOf(rules: Rules): Pass {
+  return rewrite({
+    name: 'drop-identity',
+    summary: 'Removes nodes that hand their input on unchanged',
+    on: Object.keys(rules),
+    apply(node, { graph }) {
+      const same = rules[node.op]?.(node);
+      const { output } = node;
+      const others = node.outputs.filter((value) => value !== output);
+      if (!same || others.some((value) => graph.outputs.includes(value))) return undefined;
+      if (!graph.canReplace(output, same))
+        return skip(`"${output.name}" is a graph output that cannot be renamed`);
+      // What the file declared for the input may say less than what the node is known to make.
+      if (same.shape === undefined && output.type) same.type = output.type;
+      graph.replace(output, same);
+      graph.remove(node);
+      return true;
+    },
+  });
+}
+
+export default passOf(RULES);
+
+/** For graphs whose constants are weights still to be trained: zeros that are added, ones that scale stay. */
+export const dropIdentityBesideWeights = passOf(SHAPES);
