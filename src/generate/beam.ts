@@ -43,7 +43,7 @@ export async function beamSearch(
     let first = 0;
     for (const search of active) {
       const count = search.beams.length;
-      search.advance(logits.slice(first, first + count), first);
+      search.advance(logits.slice(first, first + count), first, i === options.maxNewTokens - 1);
       first += count;
     }
   }
@@ -65,8 +65,11 @@ class BeamSearch {
     this.#options = options;
   }
 
-  /** @param first row of the first beam in the step */
-  advance(logits: readonly Float32Array[], first: number): void {
+  /**
+   * @param first row of the first beam in the step
+   * @param isLast what goes on is cut off here, and competes with what has ended
+   */
+  advance(logits: readonly Float32Array[], first: number, isLast: boolean): void {
     const { beams: width, eos } = this.#options;
     // So many that there are enough to go on with when all ends are among them.
     const candidates = this.#candidates(logits, Math.max(2, 1 + eos.length) * width);
@@ -74,13 +77,15 @@ class BeamSearch {
     const next: Beam[] = [];
     candidates.forEach(({ beam, token, score }, rank) => {
       const { tokens } = this.beams[beam] as Beam;
-      if (eos.includes(token)) {
-        if (rank < width) this.#end(tokens, this.#penalised(score, length));
+      const isEnd = eos.includes(token);
+      const longer = isEnd ? tokens : [...tokens, token];
+      if (isEnd || isLast) {
+        if (rank < width) this.#end(longer, this.#penalised(score, length));
       } else if (next.length < width) {
-        next.push({ tokens: [...tokens, token], score, from: first + beam });
+        next.push({ tokens: longer, score, from: first + beam });
       }
     });
-    const best = candidates[0]?.score ?? Number.NEGATIVE_INFINITY;
+    const best = next[0]?.score ?? Number.NEGATIVE_INFINITY;
     this.beams = next;
     this.isDone = next.length === 0 || this.#isSettled(this.#penalised(best, length));
   }
@@ -115,12 +120,6 @@ class BeamSearch {
   }
 
   best(): number[] {
-    // What the limit of length has cut off competes as it is.
-    if (!this.isDone) {
-      for (const { tokens, score } of this.beams) {
-        this.#end(tokens, this.#penalised(score, tokens.length));
-      }
-    }
     return this.#ended[0]?.tokens.slice(this.#prompt) ?? [];
   }
 }
