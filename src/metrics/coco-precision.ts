@@ -41,35 +41,36 @@ export class ClassPrecision {
 
   /** Per IoU threshold; all NaN where there is nothing to find. */
   average(area: Area, weights: Float64Array): Float64Array {
-    const result = new Float64Array(IOU_THRESHOLDS.length).fill(Number.NaN);
+    const count = IOU_THRESHOLDS.length;
     const objects = this.objects(area, weights);
-    if (objects === 0) return result;
-    const [matched, ignored] = [this.#matched[area], this.#ignored[area]] as [
-      Uint16Array,
-      Uint16Array,
-    ];
-    const images = this.#images;
-    const recalls = new Float64Array(images.length);
-    const precisions = new Float64Array(images.length);
-    for (let threshold = 0; threshold < result.length; threshold++) {
-      const bit = 1 << threshold;
-      let [hits, misses, used] = [0, 0, 0];
-      for (let i = 0; i < images.length; i++) {
-        const weight = weights[images[i] as number] as number;
-        if (weight === 0 || ((ignored[i] as number) & bit) !== 0) continue;
-        if (((matched[i] as number) & bit) === 0) {
-          misses += weight;
-          continue;
+    if (objects === 0) return new Float64Array(count).fill(Number.NaN);
+    const [hits, misses] = [new Float64Array(count), new Float64Array(count)];
+    const curves = Array.from({ length: count }, () => new Curve());
+    const matched = this.#matched[area] as Uint16Array;
+    const ignored = this.#ignored[area] as Uint16Array;
+    // Most detections find nothing at any threshold: those are counted once for all of them.
+    let common = 0;
+    for (let i = 0; i < this.#images.length; i++) {
+      const weight = weights[this.#images[i] as number] as number;
+      if (weight === 0) continue;
+      const [found, skipped] = [matched[i] as number, ignored[i] as number];
+      if ((found | skipped) === 0) common += weight;
+      else {
+        for (let threshold = 0; threshold < count; threshold++) {
+          const bit = 1 << threshold;
+          if ((skipped & bit) !== 0) continue;
+          if ((found & bit) === 0) misses[threshold] = (misses[threshold] as number) + weight;
+          else {
+            const all = (hits[threshold] as number) + weight;
+            hits[threshold] = all;
+            const precision = all / (all + (misses[threshold] as number) + common + Number.EPSILON);
+            // Between hits precision only falls: what is read is the precision at a hit.
+            (curves[threshold] as Curve).add(all / objects, precision);
+          }
         }
-        hits += weight;
-        // Between hits precision only falls: what is read is the precision at a hit.
-        recalls[used] = hits / objects;
-        precisions[used] = hits / (hits + misses + Number.EPSILON);
-        used += 1;
       }
-      result[threshold] = areaUnder(recalls, precisions, used);
     }
-    return result;
+    return Float64Array.from(curves, (curve) => curve.area());
   }
 
   /** Recall of the `most` best detections per image, the mean over IoU thresholds. */
@@ -102,17 +103,29 @@ export class ClassPrecision {
   }
 }
 
-/** The mean over values of recall of the best precision at that recall or beyond. */
-function areaUnder(recalls: Float64Array, precisions: Float64Array, used: number): number {
-  for (let i = used - 1; i > 0; i--) {
-    if ((precisions[i] as number) > (precisions[i - 1] as number)) {
-      precisions[i - 1] = precisions[i] as number;
+/** Precision over recall, point by point. */
+class Curve {
+  readonly #recalls: number[] = [];
+  readonly #precisions: number[] = [];
+
+  add(recall: number, precision: number): void {
+    this.#recalls.push(recall);
+    this.#precisions.push(precision);
+  }
+
+  /** The mean over values of recall of the best precision at that recall or beyond. */
+  area(): number {
+    const [recalls, precisions] = [this.#recalls, this.#precisions];
+    for (let i = precisions.length - 1; i > 0; i--) {
+      const precision = precisions[i] as number;
+      if (precision > (precisions[i - 1] as number)) precisions[i - 1] = precision;
     }
+    let [sum, at] = [0, 0];
+    for (const recall of RECALLS) {
+      while (at < recalls.length && (recalls[at] as number) < recall) at += 1;
+      if (at === recalls.length) break;
+      sum += precisions[at] as number;
+    }
+    return sum / RECALLS.length;
   }
-  let [sum, at] = [0, 0];
-  for (const recall of RECALLS) {
-    while (at < used && (recalls[at] as number) < recall) at += 1;
-    if (at < used) sum += precisions[at] as number;
-  }
-  return sum / RECALLS.length;
 }
