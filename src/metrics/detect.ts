@@ -2,7 +2,7 @@
 // precision over ten IoU thresholds, by size of the object, and average recall.
 
 import { type CocoMatches, matchImage } from './coco-match.ts';
-import { averagePrecision, averageRecall } from './coco-precision.ts';
+import { ClassPrecision } from './coco-precision.ts';
 import {
   type ClassMetrics,
   defined,
@@ -47,8 +47,8 @@ export class Detect {
 
   finish(): Evaluation {
     const classes = [...this.#classes].sort(([a], [b]) => a - b);
-    for (const [, matches] of classes) matches.detections.sort((a, b) => b.score - a.score);
-    return new DetectEvaluation(this.#images, classes, this.#threshold);
+    const precisions = new Map(classes.map(([of, row]) => [of, new ClassPrecision(row)]));
+    return new DetectEvaluation(this.#images, precisions, this.#threshold);
   }
 }
 
@@ -56,14 +56,10 @@ const AREAS = ['', '_small', '_medium', '_large'] as const;
 
 class DetectEvaluation implements Evaluation {
   readonly count: number;
-  readonly #classes: readonly (readonly [of: number, matches: CocoMatches])[];
+  readonly #classes: ReadonlyMap<number, ClassPrecision>;
   readonly #threshold: number;
 
-  constructor(
-    count: number,
-    classes: readonly (readonly [of: number, matches: CocoMatches])[],
-    threshold: number,
-  ) {
+  constructor(count: number, classes: ReadonlyMap<number, ClassPrecision>, threshold: number) {
     this.count = count;
     this.#classes = classes;
     this.#threshold = threshold;
@@ -72,10 +68,10 @@ class DetectEvaluation implements Evaluation {
   /** The means over classes that have objects, and precision, recall and F1 over all at IoU 0.5. */
   compute(samples?: ArrayLike<number>): Metrics {
     const weights = weightsOf(this.count, samples);
-    const matches = this.#classes.map(([, row]) => row);
+    const classes = [...this.#classes.values()];
     const metrics: Metrics = {};
     AREAS.forEach((suffix, area) => {
-      const precisions = matches.map((row) => averagePrecision(row, area, weights));
+      const precisions = classes.map((row) => row.average(area, weights));
       metrics[`ap${suffix}`] = meanOf(precisions.flatMap((row) => [...row]));
       metrics[`ar${suffix || '100'}`] = this.#recall(area, 100, weights);
       if (area > 0) return;
@@ -89,28 +85,24 @@ class DetectEvaluation implements Evaluation {
 
   perClass(): ClassMetrics[] {
     const weights = weightsOf(this.count);
-    return this.#classes.map(([of, matches]) => {
-      const precisions = averagePrecision(matches, 0, weights);
+    return [...this.#classes].map(([of, row]) => {
+      const precisions = row.average(0, weights);
       const metrics = { ap: meanOf(precisions), ap50: precisions[0] as number };
       return { class: of, metrics: defined(metrics) };
     });
   }
 
   #recall(area: number, most: number, weights: Float64Array): number {
-    return meanOf(this.#classes.map(([, row]) => averageRecall(row, area, most, weights)));
+    return meanOf([...this.#classes.values()].map((row) => row.recall(area, most, weights)));
   }
 
   #atThreshold(weights: Float64Array): Metrics {
     let [hits, falsePositives, objects] = [0, 0, 0];
-    for (const [, { detections, truths }] of this.#classes) {
-      for (const { image, counts } of truths) {
-        objects += (weights[image] as number) * (counts[0] as number);
-      }
-      for (const { image, score, matched, ignored } of detections) {
-        if (score < this.#threshold || (ignored[0] as number) & 1) continue;
-        if ((matched[0] as number) & 1) hits += weights[image] as number;
-        else falsePositives += weights[image] as number;
-      }
+    for (const row of this.#classes.values()) {
+      const [own, others] = row.countFrom(this.#threshold, weights);
+      hits += own;
+      falsePositives += others;
+      objects += row.objects(0, weights);
     }
     if (objects === 0) return {};
     const { precision, recall, f1 } = ratios(hits, falsePositives, objects - hits);

@@ -21,6 +21,7 @@ const DIRECTIONS: Record<string, Direction> = {
   ap: 'higher',
   ar: 'higher',
   miou: 'higher',
+  iou: 'higher',
   dice: 'higher',
   pixel: 'higher',
   perplexity: 'lower',

@@ -175,6 +175,19 @@ describe('heads', () => {
     ]);
   });
 
+  // Names, shapes and input sizes of published models.
+  it.each([
+    ['yolox', 416, 416, { output: [1, 3549, 85] }],
+    ['ssd', 240, 320, { scores: [1, 4420, 2], boxes: [1, 4420, 4] }],
+    ['yolov5', 640, 640, { output0: [1, 25200, 85] }],
+    ['yolov8', 640, 640, { output0: [1, 84, 8400] }],
+    ['end2end', 640, 640, { output0: [1, 300, 6] }],
+    ['detr', 800, 1066, { logits: [1, 100, 92], pred_boxes: [1, 100, 4] }],
+  ])('knows %s at %d x %d', (head, height, width, shapes) => {
+    const outputs = Object.entries(shapes).map(([name, shape]) => ({ name, shape, values: [] }));
+    expect(recogniseHead(outputs, { height, width })).toBe(head);
+  });
+
   it('lists the kinds where it cannot tell', () => {
     expect(() => recogniseHead([output('758', [1, 85, 22, 22])], SIZE)).toThrow(
       'no known kind of detector: "758" [1, 85, 22, 22]',
