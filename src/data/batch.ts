@@ -11,7 +11,7 @@ import type { Batch, Dataset, InputSpec } from './dataset.ts';
 import type { DataOptions } from './options.ts';
 import type { ArraySource } from './source.ts';
 
-const TARGET_NAMES = new Set(['labels', 'label', 'y', 'target', 'targets']);
+const TARGET_NAMES = new Set(['labels', 'label', 'y', 'target', 'targets', 'boxes']);
 
 /** How one input is filled. */
 interface Fit {
