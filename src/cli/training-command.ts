@@ -75,6 +75,7 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     const sample = await data.take?.([0]);
     const inferred = () => (sample ? this.objectiveName(original, sample) : 'output');
     const name = flags.objective ?? (flags.loss ? 'output' : inferred());
+    const replay = await replayRequest(flags, open);
     const log = new TrainLog({
       reporter: this.reporter,
       log: flags.log,
@@ -105,7 +106,7 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
       freeze: flags.freeze.map(parsePattern),
       lora: loraRequest(flags),
       teaching: this.teaching(original),
-      replay: await replayRequest(flags, open),
+      replay,
       retention: await retention(flags, start, name, open),
       seed: flags.seed,
       session: await this.#session(),
@@ -127,7 +128,11 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     return {
       input: before,
       output: after,
-      metrics: { ...trainMetrics(findings), data: data.summary },
+      metrics: {
+        ...trainMetrics(findings),
+        data: data.summary,
+        ...(replay ? { replay: replay.data.summary } : {}),
+      },
       steps: [],
       blocks: trainBlocks(findings),
     };
