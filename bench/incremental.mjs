@@ -87,7 +87,7 @@ const WAYS = [
   ['`--replay --replay-limit 100`', ['--replay', old, '--replay-limit', '100']],
   ['`--ewc`', ['--ewc', old]],
   ['`--lwf`', ['--lwf']],
-  ['`--lwf --lwf-weight 10`', ['--lwf', '--lwf-weight', '10']],
+  ['`--lwf --epochs 12`', ['--lwf', '--epochs', '12']],
   ['`--replay --replay-limit 100 --lwf`', ['--replay', old, '--replay-limit', '100', '--lwf']],
 ];
 
@@ -113,9 +113,10 @@ for (const seed of SEEDS) {
   xform('init', 'cnn', ...sizes, '--classes', '5', ...seeded, '-o', at('start.onnx'));
   train('start.onnx', 'known.onnx', '--data', old, '--epochs', '4', ...seeded);
   await record('before, 5 classes', seed, 'known.onnx');
-  const more = ['--expand-classes', '10', '--data', at('new.npz'), '--epochs', '4', ...seeded];
+  const more = ['--expand-classes', '10', '--data', at('new.npz'), ...seeded];
   for (const [name, flags] of chosen) {
-    train('known.onnx', 'more.onnx', ...more, ...flags);
+    const epochs = flags.includes('--epochs') ? [] : ['--epochs', '4'];
+    train('known.onnx', 'more.onnx', ...more, ...flags, ...epochs);
     await record(name, seed, 'more.onnx');
   }
 }

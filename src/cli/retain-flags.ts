@@ -63,6 +63,7 @@ interface RetainFlagValues {
   readonly lwf?: boolean | undefined;
   readonly 'lwf-weight'?: string | undefined;
   readonly 'expand-classes'?: number | undefined;
+  readonly head?: string | undefined;
 }
 
 type Open = (path: string) => Promise<Dataset>;
@@ -96,6 +97,7 @@ export async function retention(
   const isSoft = DISTRIBUTIONS.has(objective) && before.graph.outputs[0]?.shape?.[1] !== 1;
   return {
     before,
+    hasNewHead: flags.head !== undefined,
     ...(ewc === undefined
       ? {}
       : { ewc: { data: await open(ewc), weight: amount('ewc-weight', '1000') } }),

@@ -78,6 +78,8 @@ export interface ReplayRequest {
 export interface Retention {
   /** The model with the classes it had. */
   readonly before: Model;
+  /** Its last weights were replaced, and are not to stay what they were. */
+  readonly hasNewHead: boolean;
   readonly ewc?: { readonly data: Dataset; readonly weight: number };
   readonly lwf?: {
     readonly weight: number;

@@ -29,7 +29,7 @@ export async function retaining(
   const { retention } = request;
   if (!retention) return objective;
   const penalties: Penalty[] = [];
-  let own = objective;
+  let wanted = objective;
   if (retention.ewc) {
     const fisher = await fisherOf(request, parameters, sample);
     const anchors = parameters.flatMap((parameter) => {
@@ -42,11 +42,17 @@ export async function retaining(
   if (retention.lwf) {
     const { weight, soft, isAmongNew } = retention.lwf;
     const before = await plainModel(retention.before, request.batch, sample);
-    if (isAmongNew) own = amongNew(own, Number(before.graph.outputs[0]?.shape?.[1] ?? 0));
+    const [known, all] = [before, forward].map(classesOf) as [number, number];
+    // One new class would have none to compete with.
+    if (isAmongNew && all > known + 1) wanted = amongNew(objective, known);
     const [output] = graft(forward, before, `${TEACHER}before/`);
     penalties.push(unmoved(output as Value, weight, soft));
   }
-  return penalized(own, penalties);
+  return penalized(wanted, penalties);
+}
+
+function classesOf({ graph }: Model): number {
+  return Number(graph.outputs[0]?.shape?.[1] ?? 0);
 }
 
 /** Samples that the Fisher information is a mean over: more change little. */
@@ -59,11 +65,15 @@ async function fisherOf(
   parameters: readonly Value[],
   sample: Feeds,
 ): Promise<Map<string, Tensor>> {
-  const { retention, objective, objectiveSettings: settings, masking, seed } = request;
+  const { retention, objective, masking, seed } = request;
+  const settings = { ...request.objectiveSettings, classWeights: undefined, labelSmoothing: 0 };
   if (!objective || !retention?.ewc || request.isPaired) throw ewcNeedsSamples();
   const model = await plainModel(retention.before, 1, sample);
-  const names = new Set(parameters.map(({ name }) => name));
-  const own = [...model.graph.initializers].filter(({ name }) => names.has(name));
+  const starts = new Map(parameters.map(({ name, data }) => [name, data]));
+  const own = [...model.graph.initializers].filter(({ name, data }) => {
+    const start = starts.get(name);
+    return start && data && !(retention.hasNewHead && isOther(data, start));
+  });
   unrollRecurrent(model);
   const ends = { inputs: model.graph.inputs, outputs: model.graph.outputs };
   const targets = objective.targets(ends, settings);
@@ -71,6 +81,10 @@ async function fisherOf(
   const dataset = ordered(retention.ewc.data);
   const feeder = new Feeder({ dataset, inputs: graph.data, targets, seed, masking });
   return means(graph, feeder, dataset, request);
+}
+
+function isOther(a: Tensor, b: Tensor): boolean {
+  return !Buffer.from(a.bytes()).equals(b.bytes());
 }
 
 async function means(

@@ -2,6 +2,7 @@
 // writes checkpoints, tells how it goes.
 
 import type { Dataset } from '../data/dataset.ts';
+import { pairsNeedEvenBatch } from '../errors/train.ts';
 import type { Model } from '../graph/index.ts';
 import { loadModel } from '../runtime/runner.ts';
 import type { Feeds } from '../tensor/feeds.ts';
@@ -31,6 +32,7 @@ import { Watch } from './train-watch.ts';
 
 export async function runTraining(request: TrainRequest): Promise<TrainResult> {
   const { batch, isPaired, optimization } = request;
+  if (isPaired && batch % 2 > 0) throw pairsNeedEvenBatch(batch);
   const samples = isPaired ? batch / 2 : batch;
   const { dataset, sampler } = await sourceOf(request, samples);
   const { stepsPerEpoch } = sampler;

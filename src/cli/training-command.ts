@@ -106,7 +106,11 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     return {
       input: before,
       output: after,
-      metrics: { ...trainMetrics(findings), data: data.summary },
+      metrics: {
+        ...trainMetrics(findings),
+        data: data.summary,
+        ...(request.replay ? { replay: request.replay.data.summary } : {}),
+      },
       steps: [],
       blocks: trainBlocks(findings),
     };

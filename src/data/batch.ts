@@ -15,7 +15,7 @@ import type { ArraySource } from './source.ts';
 /** Elements that augmentation can compute with. */
 const CHANGEABLE = new Set(['uint8', 'float32', 'float64']);
 
-const TARGET_NAMES = new Set(['labels', 'label', 'y', 'target', 'targets']);
+const TARGET_NAMES = new Set(['labels', 'label', 'y', 'target', 'targets', 'boxes']);
 
 /** How one input is filled. */
 interface Fit {

@@ -101,6 +101,15 @@ export function batchTooLarge(batch: number, samples: number): XformError {
   });
 }
 
+export function pairsNeedEvenBatch(batch: number): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'batch-odd',
+    message: `a batch of ${batch} cannot hold two views of each sample`,
+    hint: 'Give an even --batch: half of it are samples.',
+  });
+}
+
 export function replayTooSmall(share: number, batch: number): XformError {
   return new XformError({
     kind: 'usage',

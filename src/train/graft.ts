@@ -25,7 +25,9 @@ export function graft(model: Model, other: Model, prefix: string): Value[] {
   // A teacher says what it knows: nothing is dropped out.
   for (const node of [...other.graph.nodes]) {
     const [x, y] = [node.input(0), node.outputs[0]];
-    if (node.op === 'Dropout' && x && y) other.graph.replace(y, x);
+    if (node.op !== 'Dropout' || !x || !y) continue;
+    other.graph.replace(y, x);
+    if (!node.outputs[1]?.uses.length) other.graph.remove(node);
   }
   const outputs = [...other.graph.outputs];
   other.graph.outputs = [];

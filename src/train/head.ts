@@ -21,6 +21,8 @@ const THROUGH = new Set([
   'LogSoftmax',
   'Sigmoid',
   'Identity',
+  'Relu',
+  'GlobalAveragePool',
   'Add',
   'Flatten',
   'Squeeze',

@@ -6,7 +6,12 @@ import type { Value } from '../graph/index.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { softDivergence } from './distillation.ts';
 import type { Formula } from './formula.ts';
-import { meanValue, type Objective, type ObjectiveContext } from './objectives/objective.ts';
+import {
+  type Mean,
+  meanValue,
+  type Objective,
+  type ObjectiveContext,
+} from './objectives/objective.ts';
 import { flatLogits } from './scores.ts';
 
 export interface Penalty {
@@ -86,22 +91,41 @@ export function unmoved(before: Value, weight: number, soft: 'kl' | 'mse'): Pena
 }
 
 /**
- * Cross-entropy among new classes alone where the label is one of them, as the paper's new head has it:
- * the first `known` classes are left to what keeps them, instead of being pushed down by every sample.
+ * Classification among the new classes alone where the label is one of them, as the paper's new head
+ * has it: the first `known` classes are left to what keeps them, instead of being pushed down by every
+ * sample. Samples of old classes are told among all.
  */
 export function amongNew(objective: Objective, known: number): Objective {
   return {
     ...objective,
     build(c) {
-      const { f, outputs } = c;
+      const { f, outputs, settings } = c;
+      const { classWeights } = settings;
       const logits = flatLogits(f, outputs[0] as Value);
-      const classes = Number(logits.shape?.[1] ?? 1);
-      const out = Float32Array.from({ length: classes }, (_, i) => (i < known ? -1e9 : 0));
-      const mask = f.g.constant('lwf/known', Tensor.of('float32', [1, classes], out));
-      const isNew = f.op('GreaterOrEqual', [c.target('labels'), f.number(known, 'int64')]);
-      const rows = f.op('Unsqueeze', [isNew, f.ints([1])]);
-      const among = f.where(rows, f.add(logits, mask), logits);
-      return objective.build({ ...c, outputs: [among, ...outputs.slice(1)] });
+      const labels = c.target('labels');
+      const isNew = f.op('GreaterOrEqual', [labels, f.number(known, 'int64')]);
+      const part = (output: Value, told: Value, weights: readonly number[] | undefined) =>
+        objective.build({
+          ...c,
+          outputs: [output, ...outputs.slice(1)],
+          settings: { ...settings, classWeights: weights },
+          target: () => told,
+        });
+      // Negative labels do not count.
+      const ofNew = part(
+        f.slice(logits, 1, known, Number(logits.shape?.[1] ?? known)),
+        f.sub(labels, known),
+        classWeights?.slice(known),
+      );
+      const ofOld = part(logits, f.where(isNew, -1, labels), classWeights);
+      const both = (a: Mean, b: Mean) => ({
+        sum: f.add(a.sum, b.sum),
+        count: f.add(a.count, b.count),
+      });
+      const metrics = [...ofNew.metrics].map(
+        ([name, mean]) => [name, both(mean, ofOld.metrics.get(name) ?? mean)] as const,
+      );
+      return { loss: both(ofNew.loss, ofOld.loss), metrics: new Map(metrics) };
     },
   };
 }

@@ -88,6 +88,14 @@ describe('new classes', () => {
     expect(readFileSync(at('parts.onnx')).equals(readFileSync(at('whole.onnx')))).toBe(true);
   }, 120_000);
 
+  it('may come with a head of their own beside weights that mattered', async () => {
+    const flags = ['--data', at('new.npz'), '--head', 'classify:10', '--ewc', at('old.npz')];
+    const more = ['--class-weights', '1,1,1,1,1,2,2,2,2,2', '--steps', '3', '--json'];
+    const run = await xform(['train', at('known.onnx'), ...flags, ...more, '-o', at('head.onnx')]);
+    expect(run.stderr).not.toMatch(/error/);
+    expect(run.code).toBe(0);
+  }, 30_000);
+
   it.each([
     [
       'a share that leaves nothing new',

@@ -95,11 +95,11 @@ export function lossOf(
   return { loss, objects };
 }
 
-/** Boxes that stand, best first: of those that overlap by more than half the best (one class). */
+/** Boxes that stand, best first: of those that overlap by more than half the best. */
 export function standing(found: readonly { box: Box; score: number }[]): Box[] {
   const kept: Box[] = [];
   for (const { box } of [...found].sort((a, b) => b.score - a.score)) {
-    if (kept.some((one) => one[0] === box[0] && iouOf(one, box).iou > 0.5)) continue;
+    if (kept.some((one) => iouOf(one, box).iou > 0.5)) continue;
     kept.push(box);
   }
   return kept;

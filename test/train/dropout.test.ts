@@ -1,6 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { STEP } from '../../src/train/dropout.ts';
+import { graft } from '../../src/train/graft.ts';
+import { parseModel } from '../helpers/parse.ts';
 import { steps } from './training.ts';
 
 const SIZE = 2000;
@@ -46,5 +48,13 @@ describe('dropout', () => {
   it('drops the same when a step is taken again', async () => {
     const [one, two] = [await gradients('0.5', 4), await gradients('0.5', 4)];
     expect(one).toEqual(two);
+  });
+
+  it('leaves teachers alone', () => {
+    const student = parseModel(text('0.5'));
+    const [output] = graft(student, parseModel(text('0.5')), 'teacher/');
+    expect(output?.producer?.op).toBe('Mul');
+    const dropped = [...student.graph.nodes].filter(({ op }) => op === 'Dropout');
+    expect(dropped).toHaveLength(1);
   });
 });

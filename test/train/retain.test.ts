@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import type { Model } from '../../src/graph/index.ts';
 import { inferTypes } from '../../src/ops/index.ts';
 import { loadModel } from '../../src/runtime/runner.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
@@ -159,24 +160,62 @@ describe('learning without forgetting', () => {
     expect(found.get('report:loss')?.[0]).toBeCloseTo(2 * mean, 5);
   });
 
-  it('lets new classes compete with each other, and old ones with all', async () => {
-    const { classify } = OBJECTIVES;
-    const found = await one({
-      ...amongNew(classify, 1),
-      targets: () => [{ name: 'labels', dtype: 'int64', shape: [] }],
-    });
-    const logits = rows(W, 3);
-    const losses = [2, 0, 2].map((label, n) => {
-      const all = logits[n] as number[];
-      const among = label >= 1 ? all.slice(1) : all;
-      return -Math.log(softmax(among)[label >= 1 ? label - 1 : label] as number);
-    });
-    const mean = losses.reduce((a, b) => a + b, 0) / 3;
-    expect(found.get('report:loss')?.[0]).toBeCloseTo(mean, 5);
-  });
+  it.each([0, 0.2])(
+    'lets new classes compete with each other, and old ones with all; smoothed by %d',
+    async (smoothing) => {
+      const weights = [3, 0.5, 2];
+      const settings = { ...OBJECTIVE_DEFAULTS, labelSmoothing: smoothing, classWeights: weights };
+      const made = amongNew(OBJECTIVES.classify, 1);
+      const found = await one({
+        ...made,
+        targets: () => [{ name: 'labels', dtype: 'int64', shape: [] }],
+        build: (c) => made.build({ ...c, settings }),
+      });
+      const logits = rows(W, 3);
+      let [sum, count] = [0, 0];
+      [2, 0, 2].forEach((label, n) => {
+        const from = label >= 1 ? 1 : 0;
+        const logs = softmax((logits[n] as number[]).slice(from)).map(Math.log);
+        logs.forEach((log, c) => {
+          const share = (c === label - from ? 1 - smoothing : 0) + smoothing / logs.length;
+          sum -= share * (weights[c + from] as number) * log;
+        });
+        count += weights[label] as number;
+      });
+      expect(found.get('report:loss')?.[0]).toBeCloseTo(sum / count, 5);
+    },
+  );
 });
 
+async function outputOf(model: Model, x: Tensor): Promise<Tensor> {
+  const session = await loadModel(model);
+  const results = await session.run(new Map([['x', x]]));
+  await session.dispose();
+  return results.get('y') as Tensor;
+}
+
 describe('more classes', () => {
+  it('keep old logits behind a pool, too', async () => {
+    const model = parseModel(`
+g (float[1, 2, 4, 4] x) => (float[1, 3, 1, 1] y)
+<float[3, 2, 1, 1] W = random, float[3] b = {1, -2, 0.5}>
+{
+  c = Conv(x, W, b)
+  r = Relu(c)
+  y = GlobalAveragePool(r)
+}`);
+    inferTypes(model);
+    const x = floats(
+      [1, 2, 4, 4],
+      Array.from({ length: 32 }, (_, i) => Math.sin(i)),
+    );
+    const before = await outputOf(model, x);
+    setClasses(model, 4, true, 1);
+    const after = await outputOf(model, x);
+    expect(after.shape).toEqual([1, 4, 1, 1]);
+    expect(after.numbers().slice(0, 3)).toEqual(before.numbers());
+  });
+
   it.each([
     ['Gemm', 'float[2, 3] W', 'y = Gemm(x, W, b)'],
     ['a transposed Gemm', 'float[3, 2] W', 'y = Gemm<transB = 1>(x, W, b)'],
@@ -189,15 +228,9 @@ g (float[3, 2] x) => (float[3, 3] y)
   ${nodes}
 }`);
     inferTypes(model);
-    const logits = async () => {
-      const session = await loadModel(model);
-      const results = await session.run(new Map([['x', floats([3, 2], X)]]));
-      await session.dispose();
-      return results.get('y') as Tensor;
-    };
-    const before = (await logits()).numbers();
+    const before = (await outputOf(model, floats([3, 2], X))).numbers();
     setClasses(model, 5, true, 1);
-    const after = await logits();
+    const after = await outputOf(model, floats([3, 2], X));
     expect(after.shape).toEqual([3, 5]);
     const old = after.numbers().filter((__, i) => i % 5 < 3);
     expect(old).toEqual(before);

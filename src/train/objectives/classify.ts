@@ -1,6 +1,7 @@
 // Classification: cross-entropy of one class among many, or of each class for itself (binary and
 // multi-label). The model may end in logits or in probabilities.
 
+import { badFlagValue } from '../../errors/usage.ts';
 import type { Value } from '../../graph/index.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 import type { Formula } from '../formula.ts';
@@ -16,12 +17,26 @@ function rows(f: Formula, value: Value): Value {
   return rest.length === 1 ? value : f.reshape(value, [n ?? 1, rest.reduce((a, b) => a * b, 1)]);
 }
 
+export interface CrossEntropyOptions {
+  /** Share of the target that all classes have. */
+  readonly smoothing?: number;
+  /** How much each class counts, [C]. */
+  readonly weights?: Value | undefined;
+}
+
 /**
- * Cross-entropy of logits [N, C] with labels [N]: -Σ q·log p, where q is the label's class but for
- * the share of smoothing that all classes have. Negative labels count for nothing; the result is [N].
+ * Cross-entropy of logits [N, C] with labels [N]: -Σ w·q·log p, where q is the label's class but for
+ * the share of smoothing that all classes have. The result is [N]; what negative labels get is to be
+ * left out (`counted`).
  */
-export function crossEntropy(f: Formula, logits: Value, labels: Value, smoothing = 0): Value {
-  const logs = f.op('LogSoftmax', [logits], { axis: -1 });
+export function crossEntropy(
+  f: Formula,
+  logits: Value,
+  labels: Value,
+  { smoothing = 0, weights }: CrossEntropyOptions = {},
+): Value {
+  const plain = f.op('LogSoftmax', [logits], { axis: -1 });
+  const logs = weights ? f.mul(plain, weights) : plain;
   const index = f.op('Unsqueeze', [f.max(labels, 0), f.ints([1])]);
   const picked = f.op('GatherElements', [logs, index], { axis: 1 });
   const own = f.neg(f.op('Squeeze', [picked, f.ints([1])]));
@@ -50,28 +65,47 @@ export const classify: Objective = {
   build({ f, outputs, target, settings, real }) {
     const labels = target('labels');
     const output = outputs[0] as Value;
-    if (classesOf({ inputs: [], outputs }) === 1) return binary(f, output, labels, real);
-    const logits = rows(f, logitsOf(output, ['Softmax', 'LogSoftmax']));
-    const losses = crossEntropy(f, logits, labels, settings.labelSmoothing);
-    const weights = weighted(f, labels, settings.classWeights, real);
-    const right = meanOf(f, hits(f, logits, labels), real);
-    return { loss: meanOf(f, losses, weights), metrics: new Map([['accuracy', right]]) };
+    const isBinary = classesOf({ inputs: [], outputs }) === 1;
+    const logits = isBinary ? twoClasses(f, output) : softmaxLogits(f, output);
+    const weights = weightsOf(f, Number(logits.shape?.[1] ?? 1), settings.classWeights);
+    const smoothing = settings.labelSmoothing;
+    const losses = crossEntropy(f, logits, labels, { smoothing, weights });
+    const own = counted(f, labels);
+    const there = real ? f.mul(own, real) : own;
+    const counts = weights ? f.mul(there, f.op('Gather', [weights, f.max(labels, 0)])) : there;
+    return {
+      loss: { sum: f.sum(f.mul(losses, there)), count: f.sum(counts) },
+      metrics: new Map([['accuracy', meanOf(f, hits(f, logits, labels), there)]]),
+    };
   },
 };
 
-function weighted(
+function softmaxLogits(f: Formula, output: Value): Value {
+  return rows(f, logitsOf(output, ['Softmax', 'LogSoftmax']));
+}
+
+/** One logit x as those of two classes, 0 and x: their softmax is the sigmoid of x. */
+function twoClasses(f: Formula, output: Value): Value {
+  const n = Number(output.shape?.[0] ?? 1);
+  const one = f.reshape(logitsOf(output, ['Sigmoid']), [n, 1]);
+  const zero = f.g.constant('zero', Tensor.of('float32', [n, 1], new Float32Array(n)));
+  return f.op('Concat', [zero, one], { axis: 1 });
+}
+
+function weightsOf(
   f: Formula,
-  labels: Value,
-  classWeights: readonly number[] | undefined,
-  real: Value | undefined,
+  classes: number,
+  weights: readonly number[] | undefined,
 ): Value | undefined {
-  if (!classWeights) return real;
-  const table = f.g.constant(
-    'class_weights',
-    Tensor.of('float32', [classWeights.length], classWeights),
-  );
-  const own = f.op('Gather', [table, labels]);
-  return real ? f.mul(own, real) : own;
+  if (!weights) return undefined;
+  if (weights.length !== classes) {
+    throw badFlagValue(
+      'class-weights',
+      weights.join(','),
+      `${classes} numbers, one for each class`,
+    );
+  }
+  return f.g.constant('class_weights', Tensor.of('float32', [classes], weights));
 }
 
 /** Σ softplus(x) - x·y: cross-entropy of a logit. */
@@ -79,24 +113,17 @@ export function binaryLosses(f: Formula, logits: Value, wanted: Value): Value {
   return f.sub(f.op('Softplus', [logits]), f.mul(logits, wanted));
 }
 
-function binary(f: Formula, output: Value, labels: Value, real: Value | undefined) {
-  const [n] = (output.shape ?? []).map(Number);
-  const logits = f.reshape(logitsOf(output, ['Sigmoid']), [n ?? 1]);
-  const wanted = f.cast(labels, 'float32');
-  const right = f.cast(f.equal(f.cast(f.greater(logits, 0), 'int64'), labels), 'float32');
-  return {
-    loss: meanOf(f, binaryLosses(f, logits, wanted), real),
-    metrics: new Map([['accuracy', meanOf(f, right, real)]]),
-  };
-}
-
 export const multilabel: Objective = {
   summary: 'binary cross-entropy of each class for itself',
   targets: (ends) => [{ name: 'labels', dtype: 'float32', shape: [classesOf(ends)] }],
-  build({ f, outputs, target, real }) {
+  build({ f, outputs, target, settings, real }) {
     const wanted = target('labels');
     const logits = rows(f, logitsOf(outputs[0] as Value, ['Sigmoid']));
-    const losses = f.mean(binaryLosses(f, logits, wanted), [1]);
+    const { labelSmoothing: share } = settings;
+    const smooth = share > 0 ? f.add(f.mul(wanted, 1 - share), share / 2) : wanted;
+    const each = binaryLosses(f, logits, smooth);
+    const weights = weightsOf(f, classesOf({ inputs: [], outputs }), settings.classWeights);
+    const losses = f.mean(weights ? f.mul(each, weights) : each, [1]);
     const isRight = f.op('Equal', [f.greater(logits, 0), f.greater(wanted, 0.5)]);
     const right = f.mean(f.cast(isRight, 'float32'), [1]);
     return {

@@ -1,6 +1,6 @@
 // The objectives by the name of --objective. A new one is a file and a row here.
 
-import type { Value } from '../../graph/index.ts';
+import { unknownName } from '../../errors/usage.ts';
 import { classify, multilabel } from './classify.ts';
 import { contrastive } from './contrastive.ts';
 import { detect } from './detect.ts';
@@ -13,7 +13,10 @@ const output: Objective = {
   summary: 'a loss that is an output of the model (--loss NAME)',
   targets: () => [],
   build({ f, outputs, settings }) {
-    const loss = outputs.find(({ name }) => name === settings.output) ?? (outputs[0] as Value);
+    const names = outputs.map(({ name }) => name);
+    const wanted = settings.output ?? names[0] ?? '';
+    const loss = outputs.find(({ name }) => name === wanted);
+    if (!loss) throw unknownName('output', wanted, names);
     return { loss: meanOf(f, loss), metrics: new Map() };
   },
 };
