@@ -11,6 +11,7 @@ import type { InputOf, StepPlan, TrainingGraph } from './plan.ts';
 import { lossScale } from './precision.ts';
 import { StateWriter } from './state.ts';
 import { Updater } from './update.ts';
+import { widenCodes } from './wide-codes.ts';
 
 /** Writes the step and loops it. Parameters that the loss does not depend on stay as they are. */
 export function buildTraining(plan: StepPlan): TrainingGraph {
@@ -37,6 +38,7 @@ export function buildTraining(plan: StepPlan): TrainingGraph {
   const scaling = plan.precision === 'float16' ? lossScale(f, state) : undefined;
   const scaled = scaling ? f.mul(loss, scaling.scale) : loss;
   const gradients = differentiate(model, scaled, plan.parameters);
+  widenCodes(model);
   model.graph.outputs = [];
   for (const value of plan.parameters) {
     if (!gradients.has(value)) asInitializer(model, value, initial.get(value) as Tensor);

@@ -181,8 +181,7 @@ export class Updater {
       optimizerSettings,
     );
     slots.forEach((one, j) => void updated.set(one, result.slots[j] as Value));
-    // No step may turn a scale round.
-    const moved = scaleRate ? f.max(result.parameter, f.mul(parameter, 0.5)) : result.parameter;
+    const moved = scaleRate ? nearby(f, parameter, result.parameter) : result.parameter;
     const weight = this.#masked(f, { ...c, gradient }, moved);
     set(slot('parameter'), weight);
     const sum = slot('sum');
@@ -230,6 +229,11 @@ export class Updater {
     const factor = f.min(limit, 1);
     return (gradient) => byValue(f.mul(gradient, factor));
   }
+}
+
+/** A scale, changed by no more than a tenth: it must not turn round, and everything hangs on it. */
+function nearby(f: Formula, scale: Value, changed: Value): Value {
+  return f.min(f.max(changed, f.mul(scale, 0.9)), f.mul(scale, 1.1));
 }
 
 /** Results of a branch have to be made in it. */

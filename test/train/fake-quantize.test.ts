@@ -13,6 +13,7 @@ import { Random } from '../../src/tensor/random.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { quantizedWeights, roundBiases } from '../../src/train/fake-quantize.ts';
 import { learnedScales } from '../../src/train/scales.ts';
+import { widenCodes } from '../../src/train/wide-codes.ts';
 import { parseModel } from '../helpers/parse.ts';
 
 const source = { data: 'fixtures/digits-train.npz', seed: 0 };
@@ -71,6 +72,7 @@ describe.each([
     const weights = moved(qat);
     const twin = putWeights(qat.fake.model, weights);
     roundBiases(twin, qat.fake.biases);
+    widenCodes(twin);
     const written = putWeights(qat.quantized, quantizedWeights(qat.fake, weights));
     const outputs = [];
     for (const model of [twin, written]) {
@@ -95,6 +97,25 @@ describe.each([
     const held = new Set([...fake.model.graph.initializers].map(({ name }) => name));
     expect(codes.filter(({ name }) => held.has(name))).toEqual([]);
   });
+});
+
+it('rounds to four bits by eight and a clip', async () => {
+  const model =
+    parseModel(`g (float[2,3] x) => (float[2,3] y) <float[2] s = {0.2, 0.5}, int8[2] z = {0, 0}> {
+    q = QuantizeLinear<axis = 0>(x, s, z)
+    y = DequantizeLinear<axis = 0>(q, s, z)
+  }`);
+  model.opsets.set('', 21);
+  const zeros = [...model.graph.initializers].find(({ name }) => name === 'z');
+  if (zeros) model.graph.setData(zeros, Tensor.fromBytes('int4', [2], Uint8Array.of(0)));
+  inferTypes(model);
+  widenCodes(model);
+  const session = await loadModel(model, { optimization: 'disabled' });
+  const x = Tensor.of('float32', [2, 3], [-9, 0.31, 9, 1.2, -3.9, -4.3]);
+  const y = (await session.run(new Map([['x', x]]))).get('y');
+  await session.dispose();
+  const found = y?.numbers().map((value) => Math.round(value * 100) / 100);
+  expect(found).toEqual([-1.6, 0.4, 1.4, 1, -4, -4]);
 });
 
 describe('scales', () => {

@@ -1,7 +1,9 @@
 // Gradients of rounding to integers, straight through (Bengio et al. 2013): the codes of QuantizeLinear
 // are taken for the real numbers that they stand for, and what flows back into them is a float. With
 // both rules the gradient of a scale is that of learned step sizes (Esser et al. 2020, LSQ, equation 3):
-// round(x/s) - x/s inside the range of the codes, its bound outside.
+// round(x/s) - x/s inside the range of the codes, its bound outside. Inside is what rounding brings to a
+// code, as PyTorch has it: the paper's range ends half a step earlier, so that the largest values, which
+// a range that was observed holds by definition, would pull on it as if they were cut off.
 
 import type { Value } from '../../graph/index.ts';
 import { dtypeInfo } from '../../tensor/dtype.ts';
@@ -48,8 +50,8 @@ gradients({
     const scale = stretched(c, c.x(), c.x(1));
     const [least, largest] = bounds(c);
     const real = c.div(c.x(), scale);
-    const above = c.op('Greater', [real, c.scalar(least, real)]);
-    const below = c.op('Less', [real, c.scalar(largest, real)]);
+    const above = c.op('Greater', [real, c.scalar(least - 0.5, real)]);
+    const below = c.op('Less', [real, c.scalar(largest + 0.5, real)]);
     const inside = c.mask(c.op('And', [above, below]), real);
     const dx = c.mul(c.div(c.dy(), scale), inside);
     return [dx, c.when(1, () => c.neg(toScale(c, c.mul(dx, real), scale, c.x(1))))];
