@@ -2,6 +2,7 @@
 
 import type { Block, Json, ModelSummary } from '../report/report.ts';
 import type { TrainLog } from './train-log.ts';
+import type { Qat } from './train-qat.ts';
 import type { Evaluation, TrainResult } from './train-request.ts';
 
 interface Findings {
@@ -10,6 +11,7 @@ interface Findings {
   readonly result: TrainResult;
   readonly before: ModelSummary;
   readonly after: ModelSummary;
+  readonly qat?: Qat | undefined;
 }
 
 const CURVE = 12;
@@ -33,7 +35,7 @@ export function trainMetrics({ objective, log, result }: Findings): Record<strin
   };
 }
 
-export function trainBlocks({ objective, log, result, after }: Findings): Block[] {
+export function trainBlocks({ objective, log, result, after, qat }: Findings): Block[] {
   const { last, facts, seconds } = log;
   const validation = lastOf(result);
   const shown = (metrics: ReadonlyMap<string, number> | undefined) =>
@@ -43,6 +45,7 @@ export function trainBlocks({ objective, log, result, after }: Findings): Block[
     {
       facts: [
         ['trained', `${facts?.trained.length ?? 0} tensors, ${objective}`],
+        ...(qat ? quantisedFacts(qat) : []),
         ['steps', `${result.position.step} of ${facts?.steps ?? 0}${state}`],
         ['last loss', shown(last?.means)],
         ...(validation ? [['validation', shown(validation.metrics)] as const] : []),
@@ -53,6 +56,17 @@ export function trainBlocks({ objective, log, result, after }: Findings): Block[
     },
     ...curve(result.evaluations),
   ];
+}
+
+/** How many layers are quantised, and why others are not. */
+function quantisedFacts({ type, decisions }: Qat): (readonly [string, string])[] {
+  const left = decisions.filter(({ precision }) => precision === 'float');
+  const layers = `${decisions.length - left.length} of ${decisions.length} layers to ${type}`;
+  const unpacked =
+    type === 'int4' ? '; onnxruntime unpacks them: the file is smaller, runs are not faster' : '';
+  const reasons = new Set(left.map(({ op, reason }) => `${op}: ${reason}`));
+  const facts = [['quantised', `${layers}${unpacked}`] as const];
+  return reasons.size > 0 ? [...facts, ['left float', [...reasons].join('; ')]] : facts;
 }
 
 function lastOf({ evaluations }: TrainResult): Evaluation | undefined {

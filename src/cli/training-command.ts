@@ -127,12 +127,12 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
       externalData: flags['external-data'],
     });
     if (result.isStopped) process.exitCode = stop.exitCode;
-    const findings = { objective: name ?? 'teachers', log, result, before, after };
+    const findings = { objective: name ?? 'teachers', log, result, before, after, qat };
     return {
       input: before,
       output: after,
       metrics: { ...trainMetrics(findings), data: data.summary },
-      steps: [],
+      steps: qat?.decisions ?? [],
       blocks: trainBlocks(findings),
     };
   }
