@@ -43,7 +43,15 @@ const { metafile } = await build({
   minify: true,
   keepNames: true,
   legalComments: 'none',
-  external: ['onnxruntime-node', 'sharp', ...optional, 'typescript', 'ts-node', 'tsx', '@oclif/plugin-*'],
+  external: [
+    'onnxruntime-node',
+    'sharp',
+    ...optional,
+    'typescript',
+    'ts-node',
+    'tsx',
+    '@oclif/plugin-*',
+  ],
   banner: {
     js: "import { createRequire as _createRequire } from 'node:module'; const require = _createRequire(import.meta.url);",
   },

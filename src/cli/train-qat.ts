@@ -88,6 +88,7 @@ export async function prepareQat(input: QatInput): Promise<Qat> {
     context,
   );
   inferTypes(quantized);
+  decisions.push(...tables(quantized));
   requireQuantized(input.path, { model: quantized, decisions });
   return {
     type,
@@ -96,6 +97,15 @@ export async function prepareQat(input: QatInput): Promise<Qat> {
     freeze: input.freeze,
     decisions,
   };
+}
+
+/** Embeddings learn row by row, and are not rounded. */
+function tables(model: Model): Decision[] {
+  const found = [...model.graph.nodes].filter(({ op, inputs: [table] }) => {
+    return op === 'Gather' && table?.data?.dtype === 'float32' && table.data.shape.length > 1;
+  });
+  const reason = 'tables are trained as floats';
+  return found.map(({ name, op }) => ({ layer: name, op, precision: 'float', reason }));
 }
 
 /** Ranges of activations on samples from all over the training data. */

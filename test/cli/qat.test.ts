@@ -62,7 +62,7 @@ describe('xform train --qat', () => {
     'writes a model of %s as accurate as validation said',
     async (type) => {
       const out = at(`${type}.onnx`);
-      const flags = ['--qat', type, '--steps', '60', '--batch', '64', '-o', out];
+      const flags = ['--qat', type, '--steps', '40', '-o', out];
       const { validation, written } = await trained(['train', model, ...data, ...val, ...flags]);
       expect(validation.accuracy).toBeGreaterThan(0.97);
       expect(written.accuracy).toBe(validation.accuracy);
@@ -119,7 +119,7 @@ describe('xform train --qat', () => {
 
   it('prunes in the same run: zeros are zero codes', async () => {
     const prune = ['--prune-schedule', 'magnitude', '--prune-final', '0.6'];
-    const flags = ['--qat', 'int8', '--steps', '60', '--batch', '64', ...prune];
+    const flags = ['--qat', 'int8', '--steps', '50', ...prune];
     const metrics = await trained(['train', model, ...data, ...val, ...flags, '-o', at('p.onnx')]);
     expect(metrics.written.accuracy).toBe(metrics.validation.accuracy);
     const codes = [...readModel(at('p.onnx')).graph.initializers].filter(
