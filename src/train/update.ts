@@ -50,8 +50,9 @@ export class Updater {
     const inverse = scaling && f.op('Reciprocal', [scaling.scale]);
     const unscaled = inverse ? raw.map((g) => f.mul(g, inverse)) : raw;
     const micro = unscaled.map((g, i) => this.#balanced(trained[i] as Value, g));
-    const norm = f.sqrt(f.total(micro.map((g) => this.#squares(f, g))));
-    const isSound = f.less(f.op('Abs', [f.add(loss, norm)]), Number.POSITIVE_INFINITY);
+    const norm = this.#norm(f, this.#ofWeights(trained, micro));
+    const all = this.#plan.scales?.size ? this.#norm(f, micro) : norm;
+    const isSound = f.less(f.op('Abs', [f.add(loss, all)]), Number.POSITIVE_INFINITY);
     scaling?.update(isSound);
     for (const { value, next } of this.#plan.buffers) {
       this.#state.own('buffer', value).output = f.op('Where', [isSound, next, value]);
@@ -68,8 +69,14 @@ export class Updater {
     return this.#f.div(this.#f.mul(gradient, factor), parameter);
   }
 
-  #squares(f: Formula, gradient: Value): Value {
-    return f.op('ReduceSumSquare', [gradient], { keepdims: 0 });
+  /** Gradients of everything but scales, which have a measure of their own. */
+  #ofWeights(trained: readonly Value[], gradients: readonly Value[]): Value[] {
+    return gradients.filter((_, i) => !this.#plan.scales?.has(trained[i] as Value));
+  }
+
+  #norm(f: Formula, gradients: readonly Value[]): Value {
+    const squares = (g: Value) => f.op('ReduceSumSquare', [g], { keepdims: 0 });
+    return f.sqrt(f.total(gradients.map(squares)));
   }
 
   /** The branch that updates, and the one that leaves all as it was. */
@@ -139,7 +146,8 @@ export class Updater {
     const { accumulate } = this.#plan;
     around.trained.forEach((parameter, i) => {
       const raw = around.gradients[i] as Value;
-      const gradient = clip(accumulate ? f.div(raw, accumulate) : raw);
+      const mean = accumulate ? f.div(raw, accumulate) : raw;
+      const gradient = this.#plan.scales?.has(parameter) ? mean : clip(mean);
       this.#updateOne(f, { parameter, gradient, count, around, updated });
     });
     return updated;
@@ -218,13 +226,13 @@ export class Updater {
   }
 
   /** Clips by value, or by the norm of all: g · min(1, limit / ‖g‖). */
-  #clipper(f: Formula, { gradients, norm }: Around): (gradient: Value) => Value {
+  #clipper(f: Formula, { trained, gradients, norm }: Around): (gradient: Value) => Value {
     const { clipNorm, clipValue, accumulate } = this.#plan;
     const byValue = (gradient: Value) =>
       clipValue === undefined ? gradient : f.max(f.min(gradient, clipValue), -clipValue);
     if (clipNorm === undefined) return byValue;
-    const squares = () => f.total(gradients.map((g) => this.#squares(f, g)));
-    const whole = accumulate ? f.div(f.sqrt(squares()), accumulate) : norm;
+    const summed = () => this.#norm(f, this.#ofWeights(trained, gradients));
+    const whole = accumulate ? f.div(summed(), accumulate) : norm;
     const limit = f.op('Div', [f.number(clipNorm, 'float32'), f.add(whole, 1e-6)]);
     const factor = f.min(limit, 1);
     return (gradient) => byValue(f.mul(gradient, factor));
