@@ -30,7 +30,9 @@ function bounds(c: GradientContext): [number, number] {
   const dtype = c.y().dtype ?? 'uint8';
   const { bits, kind } = dtypeInfo(dtype);
   if (kind !== 'int' && kind !== 'uint') c.unsupported(`rounding to ${dtype}`);
-  const [zero = 0, ...others] = c.has(2) ? (c.constantNumbers(2) ?? []) : [0];
+  const zeros = c.has(2) ? c.constantNumbers(2) : [0];
+  if (!zeros) c.unsupported('rounding with a zero point that is computed');
+  const [zero = 0, ...others] = zeros;
   if (others.some((other) => other !== zero)) c.unsupported('rounding with several zero points');
   const least = kind === 'int' ? -(2 ** (bits - 1)) : 0;
   return [least - zero, least + 2 ** bits - 1 - zero];
@@ -50,10 +52,10 @@ gradients({
     const scale = stretched(c, c.x(), c.x(1));
     const [least, largest] = bounds(c);
     const real = c.div(c.x(), scale);
-    const above = c.op('Greater', [real, c.scalar(least - 0.5, real)]);
-    const below = c.op('Less', [real, c.scalar(largest + 0.5, real)]);
-    const inside = c.mask(c.op('And', [above, below]), real);
-    const dx = c.mul(c.div(c.dy(), scale), inside);
+    const within = [c.scalar(least - 0.5, real), c.scalar(largest + 0.5, real)];
+    const isInside = c.op('Equal', [c.op('Clip', [real, ...within]), real]);
+    const slope = c.op('Where', [isInside, c.op('Reciprocal', [scale]), c.scalar(0, real)]);
+    const dx = c.mul(c.dy(), slope);
     return [dx, c.when(1, () => c.neg(toScale(c, c.mul(dx, real), scale, c.x(1))))];
   },
 });
