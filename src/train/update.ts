@@ -7,6 +7,7 @@ import { Formula } from './formula.ts';
 import { roundGradient } from './gradient-bits.ts';
 import { BOUNDARY, DROP, PRUNE, RATE, SCALE_RATE, SPARSITY, type StepPlan } from './plan.ts';
 import type { LossScale } from './precision.ts';
+import { balanced, nearby } from './scales.ts';
 import { nextMask } from './sparsity.ts';
 import type { Slot, StateWriter } from './state.ts';
 
@@ -49,9 +50,10 @@ export class Updater {
     const raw = [...gradients.values()];
     const inverse = scaling && f.op('Reciprocal', [scaling.scale]);
     const unscaled = inverse ? raw.map((g) => f.mul(g, inverse)) : raw;
-    const micro = unscaled.map((g, i) => this.#balanced(trained[i] as Value, g));
+    const { scales } = this.#plan;
+    const micro = unscaled.map((g, i) => balanced(f, trained[i] as Value, g, scales));
     const norm = this.#norm(f, this.#ofWeights(trained, micro));
-    const all = this.#plan.scales?.size ? this.#norm(f, micro) : norm;
+    const all = scales?.size ? this.#norm(f, micro) : norm;
     const isSound = f.less(f.op('Abs', [f.add(loss, all)]), Number.POSITIVE_INFINITY);
     scaling?.update(isSound);
     for (const { value, next } of this.#plan.buffers) {
@@ -60,13 +62,6 @@ export class Updater {
     this.#branch(isSound, trained, micro, norm);
     const scale = scaling ? ([['loss_scale', scaling.scale]] as const) : [];
     return new Map([['loss', loss], ['gradient_norm', norm], ...scale]);
-  }
-
-  /** The gradient of a scale by its relative change, made as large as those of weights. */
-  #balanced(parameter: Value, gradient: Value): Value {
-    const factor = this.#plan.scales?.get(parameter);
-    if (factor === undefined) return gradient;
-    return this.#f.div(this.#f.mul(gradient, factor), parameter);
   }
 
   /** Gradients of everything but scales, which have a measure of their own. */
@@ -237,11 +232,6 @@ export class Updater {
     const factor = f.min(limit, 1);
     return (gradient) => byValue(f.mul(gradient, factor));
   }
-}
-
-/** A scale, changed by no more than a tenth: it must not turn round, and everything hangs on it. */
-function nearby(f: Formula, scale: Value, changed: Value): Value {
-  return f.min(f.max(changed, f.mul(scale, 0.9)), f.mul(scale, 1.1));
 }
 
 /** Results of a branch have to be made in it. */
