@@ -21,6 +21,7 @@ for (const name of [
   'train',
   'train-speed',
   'incremental',
+  'qat',
 ]) {
   const file = join(root, 'bench', `${name}.mjs`);
   if (!existsSync(file)) continue;

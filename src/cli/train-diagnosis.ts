@@ -11,6 +11,7 @@ import type { Feeds } from '../tensor/feeds.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { TrainingGraph } from '../train/plan.ts';
 import type { State } from '../train/trainer.ts';
+import { widenCodes } from '../train/wide-codes.ts';
 import { stateWeights } from './train-checkpoint.ts';
 
 /** The first weight, input or value that is not finite; `stacked` holds the data of one step. */
@@ -22,6 +23,7 @@ export async function firstNotFinite(
   session: SessionOptions,
 ): Promise<string | undefined> {
   const model = plain.clone();
+  widenCodes(model);
   const weights = stateWeights(training, state);
   for (const value of model.graph.initializers) {
     const data = weights.get(value.name);

@@ -88,6 +88,7 @@ export async function prepareQat(input: QatInput): Promise<Qat> {
     context,
   );
   inferTypes(quantized);
+  decisions.push(...tables(quantized));
   requireQuantized(input.path, { model: quantized, decisions });
   return {
     type,
@@ -98,20 +99,23 @@ export async function prepareQat(input: QatInput): Promise<Qat> {
   };
 }
 
+/** Embeddings learn row by row, and are not rounded. */
+function tables(model: Model): Decision[] {
+  const found = [...model.graph.nodes].filter(({ op, inputs: [table] }) => {
+    return op === 'Gather' && table?.data?.dtype === 'float32' && table.data.shape.length > 1;
+  });
+  const reason = 'tables are trained as floats';
+  return found.map(({ name, op }) => ({ layer: name, op, precision: 'float', reason }));
+}
+
 /** Ranges of activations on samples from all over the training data. */
 function observers(input: QatInput, model: Model): Calibration {
-  const { data, batch, samples, session, reporter, source } = input;
-  const fixed = model.graph.inputs.find((value) => !value.data)?.shape?.[0];
-  const size = typeof fixed === 'number' ? fixed : batch;
-  const { length = 0 } = data;
-  const count = Math.max(1, Math.floor(Math.min(samples, length) / size));
-  const stride = Math.max(1, Math.floor(length / (count * size)));
-  const indices = (at: number) =>
-    Array.from({ length: size }, (_, i) => ((at * size + i) * stride) % length);
-  const step = reporter.step('observing', count);
+  const { data, session, reporter, source } = input;
+  const groups = observed(input, model);
+  const step = reporter.step('observing', groups.length);
   async function* batches(): AsyncIterable<Feeds> {
-    for (let at = 0; at < count; at++) {
-      const taken = await data.take?.(indices(at));
+    for (const indices of groups) {
+      const taken = await data.take?.(indices);
       if (taken) yield taken.feeds;
     }
     step.done();
@@ -124,6 +128,22 @@ function observers(input: QatInput, model: Model): Calibration {
     percentile: 100,
     bits: 8,
     onBatch: () => step.advance(),
+  });
+}
+
+/** Samples at even distances, in batches; one of fixed size is filled up. */
+function observed({ data, batch, samples }: QatInput, model: Model): number[][] {
+  const { length = 0 } = data;
+  const count = Math.min(samples, length);
+  const fixed = model.graph.inputs.find((value) => !value.data)?.shape?.[0];
+  const isFixed = typeof fixed === 'number';
+  const size = isFixed ? fixed : batch;
+  return Array.from({ length: Math.ceil(count / size) }, (_, group) => {
+    const first = group * size;
+    const width = isFixed ? size : Math.min(size, count - first);
+    return Array.from({ length: width }, (_, i) =>
+      Math.floor(((first + i) % count) * (length / count)),
+    );
   });
 }
 

@@ -3,6 +3,7 @@
 import { type Block, formatCount, type Json, type ModelSummary } from '../report/report.ts';
 import type { PartOutcome } from './prune-plan.ts';
 import type { TrainLog } from './train-log.ts';
+import type { Qat } from './train-qat.ts';
 import type { Evaluation, TrainResult } from './train-request.ts';
 
 interface Findings {
@@ -13,6 +14,7 @@ interface Findings {
   readonly after: ModelSummary;
   /** What was cut of the model at the end. */
   readonly cut?: { readonly parts: readonly PartOutcome[] } | undefined;
+  readonly qat?: Qat | undefined;
 }
 
 const CURVE = 12;
@@ -54,7 +56,8 @@ export function trainMetrics({
   };
 }
 
-export function trainBlocks({ objective, log, result, before, after, cut }: Findings): Block[] {
+export function trainBlocks(findings: Findings): Block[] {
+  const { objective, log, result, before, after, cut, qat } = findings;
   const { last, facts, seconds } = log;
   const validation = lastOf(result);
   const shown = (metrics: ReadonlyMap<string, number> | undefined) =>
@@ -64,6 +67,7 @@ export function trainBlocks({ objective, log, result, before, after, cut }: Find
     {
       facts: [
         ['trained', `${facts?.trained.length ?? 0} tensors, ${objective}`],
+        ...(qat ? quantisedFacts(qat) : []),
         ['steps', `${result.position.step} of ${facts?.steps ?? 0}${state}`],
         ['last loss', shown(last?.means)],
         ...(validation ? [['validation', shown(validation.metrics)] as const] : []),
@@ -93,6 +97,17 @@ function cutTable(parts: readonly PartOutcome[], before: ModelSummary, after: Mo
     ],
     rows: parts.map(({ part, kind, before, after }) => [part, kind, before, after]),
   };
+}
+
+/** How many layers are quantised, and why others are not. */
+function quantisedFacts({ type, decisions }: Qat): (readonly [string, string])[] {
+  const left = decisions.filter(({ precision }) => precision === 'float');
+  const layers = `${decisions.length - left.length} of ${decisions.length} layers to ${type}`;
+  const unpacked =
+    type === 'int4' ? '; onnxruntime unpacks them: the file is smaller, runs are not faster' : '';
+  const reasons = new Set(left.map(({ op, reason }) => `${op}: ${reason}`));
+  const facts = [['quantised', `${layers}${unpacked}`] as const];
+  return reasons.size > 0 ? [...facts, ['left float', [...reasons].join('; ')]] : facts;
 }
 
 function lastOf({ evaluations }: TrainResult): Evaluation | undefined {

@@ -31,15 +31,11 @@ import { Validation } from './train-validation.ts';
 import { Watch } from './train-watch.ts';
 
 export async function runTraining(request: TrainRequest): Promise<TrainResult> {
-  const { batch, isPaired, optimization } = request;
-  if (isPaired && batch % 2 > 0) throw pairsNeedEvenBatch(batch);
-  const samples = isPaired ? batch / 2 : batch;
-  const { dataset, sampler } = await sourceOf(request, samples);
+  const { optimization } = request;
+  const { dataset, sampler } = await sourceOf(request, samplesOf(request));
   const { stepsPerEpoch } = sampler;
   const steps = request.steps(stepsPerEpoch);
-  const sparsity = optimization.sparsity(Math.floor(steps / optimization.accumulate));
-  const penalty =
-    request.pruning && optimization.penalty(Math.floor(steps / optimization.accumulate));
+  const { sparsity, penalty, settled } = pruningTimes(request, steps);
   const started = performance.now();
   const { feeds: sample } = await dataset.take([0]);
   const graphs = await makeGraphs(request, sample, sparsity);
@@ -51,8 +47,6 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
   const session = await loadModel(graph.model, options);
   const validation = await openValidation(request, graphs, graphs.evaluation, true);
   try {
-    const pruned = ((sparsity ?? penalty)?.end ?? -1) + 1;
-    const settled = pruned * optimization.accumulate;
     const watch = new Watch(request, validation?.judge.bind(validation), settled);
     const source = feederOf(request, graphs, dataset, graph.data, answers);
     const run = (feeds: Feeds) => session.run(feeds);
@@ -137,6 +131,21 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
   }
 }
 
+/** Samples of a step: half of the batch where each of them is seen twice. */
+function samplesOf({ batch, isPaired }: TrainRequest): number {
+  if (isPaired && batch % 2 > 0) throw pairsNeedEvenBatch(batch);
+  return isPaired ? batch / 2 : batch;
+}
+
+/** When weights or units are pruned, and the step from which it is over. */
+function pruningTimes({ optimization, pruning }: TrainRequest, steps: number) {
+  const updates = Math.floor(steps / optimization.accumulate);
+  const sparsity = optimization.sparsity(updates);
+  const penalty = pruning && optimization.penalty(updates);
+  const last = (sparsity ?? penalty)?.end ?? -1;
+  return { sparsity, penalty, settled: (last + 1) * optimization.accumulate };
+}
+
 /** Stopped before the first step. */
 function nothingDone({ original, qat }: TrainRequest, graphs: TrainGraphs): TrainResult {
   const weights = graphs.finish(stateWeights(graphs.training));
@@ -208,9 +217,9 @@ async function openValidation(
   graph: EvaluationGraph | undefined,
   keepPairs: boolean,
 ): Promise<Validation | undefined> {
-  const { batch, isPaired } = request;
+  const { batch } = request;
   const { training } = graphs;
-  const samples = isPaired ? batch / 2 : batch;
+  const samples = samplesOf(request);
   if (!request.validation || !graph) return undefined;
   const validation = ordered(request.validation);
   const session = await loadModel(graph.model, {

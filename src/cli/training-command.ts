@@ -93,7 +93,7 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     if (flags['lora-out']) {
       writeCheckpoint(flags['lora-out'], { state: result.adapters, facts: { lora: flags.lora } });
     }
-    const { structured, data } = request;
+    const { structured, data, qat } = request;
     const { weights, penalties } = result;
     const cut = structured && penalties ? structured.cut(weights, penalties) : undefined;
     if (structured && !cut) this.reporter.warn(NOT_CUT);
@@ -102,7 +102,7 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     });
     if (data.vocabulary && output !== '-') writeVocabulary(data.vocabulary, output);
     if (result.isStopped) process.exitCode = stop.exitCode;
-    const findings = { objective: request.name, log, result, before, after, cut };
+    const findings = { objective: request.name, log, result, before, after, cut, qat };
     return {
       input: before,
       output: after,
@@ -111,7 +111,7 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
         data: data.summary,
         ...(request.replay ? { replay: request.replay.data.summary } : {}),
       },
-      steps: [],
+      steps: qat?.decisions ?? [],
       blocks: trainBlocks(findings),
     };
   }

@@ -7,6 +7,7 @@ import { loopOver } from './loop.ts';
 import type { Objective, ObjectiveSettings } from './objectives/objective.ts';
 import type { InputOf } from './plan.ts';
 import { asInput, inputOf } from './step.ts';
+import { widenCodes } from './wide-codes.ts';
 
 export interface EvaluationPlan {
   /** The forward pass of inference with static shapes and inferred types; it is used up. */
@@ -30,6 +31,7 @@ export const REAL = 'real';
 
 export function buildEvaluation(plan: EvaluationPlan): EvaluationGraph {
   const { model, objective, settings } = plan;
+  widenCodes(model);
   const ends = { inputs: [...model.graph.inputs], outputs: [...model.graph.outputs] };
   const batch = Number(ends.outputs[0]?.shape?.[0] ?? 1);
   const perStep: Value[] = [...ends.inputs];

@@ -59,3 +59,18 @@ export function noiseScale(
   const [noise, rest] = [variance, signal].map((slot) => slot.output ?? slot.input);
   return [f.mul(f.max(noise as Value, 0), samples), f.max(rest as Value, 0)];
 }
+
+/** What a step tells about the noise: its scale in samples, and the gain that follows. */
+export function noiseReports(
+  f: Formula,
+  noise: NoiseState,
+  { samples = 1, accumulate = 1 }: { readonly samples?: number; readonly accumulate?: number },
+): [string, Value][] {
+  const [variance, signal] = [noise.variance, noise.signal].map(({ output }) => output as Value);
+  const [sum, count] = noiseScale(f, noise, samples);
+  return [
+    ['noise_scale', sum],
+    ['noise_scale#count', count],
+    ['gain', gainOf(f, variance as Value, signal as Value, accumulate)],
+  ];
+}

@@ -5,6 +5,7 @@
 
 import type { Model, Value } from '../graph/index.ts';
 import { dtypeInfo } from '../tensor/dtype.ts';
+import type { Formula } from './formula.ts';
 
 /** Scales by which floats are rounded, each with the factor of its gradient. */
 export function learnedScales(model: Model, ofWeights: ReadonlySet<string>): Map<Value, number> {
@@ -25,4 +26,20 @@ export function learnedScales(model: Model, ofWeights: ReadonlySet<string>): Map
 function largestCode({ dtype = 'uint8' }: Value): number {
   const { bits, kind } = dtypeInfo(dtype);
   return 2 ** (kind === 'int' ? bits - 1 : bits) - 1;
+}
+
+/** The gradient of a scale by its relative change, times its factor; of anything else as it is. */
+export function balanced(
+  f: Formula,
+  parameter: Value,
+  gradient: Value,
+  scales: ReadonlyMap<Value, number> | undefined,
+): Value {
+  const factor = scales?.get(parameter);
+  return factor === undefined ? gradient : f.div(f.mul(gradient, factor), parameter);
+}
+
+/** A scale, changed by no more than a tenth: it must not turn round, and everything hangs on it. */
+export function nearby(f: Formula, scale: Value, changed: Value): Value {
+  return f.min(f.max(changed, f.mul(scale, 0.9)), f.mul(scale, 1.1));
 }

@@ -14,6 +14,7 @@ import { recompute } from './recompute.ts';
 import type { Course } from './schedule.ts';
 import { StateWriter } from './state.ts';
 import { Updater } from './update.ts';
+import { widenCodes } from './wide-codes.ts';
 
 /** Writes the step and loops it. Parameters that the loss does not depend on stay as they are. */
 export function buildTraining(plan: StepPlan): TrainingGraph {
@@ -47,6 +48,7 @@ export function buildTraining(plan: StepPlan): TrainingGraph {
   const scaled = scaling ? f.mul(loss, scaling.scale) : loss;
   const forward = plan.recompute ? new Set(model.graph.nodes) : undefined;
   const gradients = differentiate(model, scaled, plan.parameters);
+  widenCodes(model);
   if (forward) recompute(model, forward);
   model.graph.outputs = [];
   for (const value of plan.parameters) {

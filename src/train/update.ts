@@ -5,7 +5,7 @@
 import { Builder, Graph, type Value } from '../graph/index.ts';
 import { Formula } from './formula.ts';
 import { roundGradient } from './gradient-bits.ts';
-import { gainOf, type NoiseState, nextNoise, noiseScale, noiseState } from './noise-scale.ts';
+import { gainOf, type NoiseState, nextNoise, noiseReports, noiseState } from './noise-scale.ts';
 import { shrunk } from './penalty.ts';
 import {
   BOUNDARY,
@@ -18,6 +18,7 @@ import {
   type StepPlan,
 } from './plan.ts';
 import type { LossScale } from './precision.ts';
+import { balanced, nearby } from './scales.ts';
 import { nextMask } from './sparsity.ts';
 import type { Slot, StateWriter } from './state.ts';
 
@@ -71,9 +72,11 @@ export class Updater {
     const raw = [...gradients.values()];
     const inverse = scaling && f.op('Reciprocal', [scaling.scale]);
     const unscaled = inverse ? raw.map((g) => f.mul(g, inverse)) : raw;
-    const micro = unscaled.map((g, i) => this.#balanced(trained[i] as Value, g));
-    const norm = f.sqrt(f.total(micro.map((g) => this.#squares(f, g))));
-    const isSound = f.less(f.op('Abs', [f.add(loss, norm)]), Number.POSITIVE_INFINITY);
+    const { scales } = this.#plan;
+    const micro = unscaled.map((g, i) => balanced(f, trained[i] as Value, g, scales));
+    const norm = this.#norm(f, this.#ofWeights(trained, micro));
+    const all = scales?.size ? this.#norm(f, micro) : norm;
+    const isSound = f.less(f.op('Abs', [f.add(loss, all)]), Number.POSITIVE_INFINITY);
     scaling?.update(isSound);
     for (const { value, next } of this.#plan.buffers) {
       this.#state.own('buffer', value).output = f.op('Where', [isSound, next, value]);
@@ -81,31 +84,17 @@ export class Updater {
     const noise = this.#plan.adapts ? noiseState(this.#state) : undefined;
     this.#branch(isSound, { trained, micro, norm, noise });
     const scale = scaling ? ([['loss_scale', scaling.scale]] as const) : [];
-    const adapted = noise ? this.#noiseReports(noise) : [];
+    const adapted = noise ? noiseReports(f, noise, this.#plan) : [];
     return new Map([['loss', loss], ['gradient_norm', norm], ...scale, ...adapted]);
   }
 
-  #noiseReports(noise: NoiseState): [string, Value][] {
-    const f = this.#f;
-    const { samples = 1, accumulate = 1 } = this.#plan;
-    const [variance, signal] = [noise.variance, noise.signal].map(({ output }) => output as Value);
-    const [sum, count] = noiseScale(f, noise, samples);
-    return [
-      ['noise_scale', sum],
-      ['noise_scale#count', count],
-      ['gain', gainOf(f, variance as Value, signal as Value, accumulate)],
-    ];
+  /** Gradients of everything but scales, which have a measure of their own. */
+  #ofWeights(trained: readonly Value[], gradients: readonly Value[]): Value[] {
+    return gradients.filter((_, i) => !this.#plan.scales?.has(trained[i] as Value));
   }
 
-  /** The gradient of a scale by its relative change, made as large as those of weights. */
-  #balanced(parameter: Value, gradient: Value): Value {
-    const factor = this.#plan.scales?.get(parameter);
-    if (factor === undefined) return gradient;
-    return this.#f.div(this.#f.mul(gradient, factor), parameter);
-  }
-
-  #squares(f: Formula, gradient: Value): Value {
-    return f.op('ReduceSumSquare', [gradient], { keepdims: 0 });
+  #norm(f: Formula, gradients: readonly Value[]): Value {
+    return f.sqrt(f.total(gradients.map((g) => squares(f, g))));
   }
 
   /** The branch that updates, and the one that leaves all as it was. */
@@ -183,7 +172,8 @@ export class Updater {
     const rate = this.#rate(f, around, updated);
     around.trained.forEach((parameter, i) => {
       const raw = around.gradients[i] as Value;
-      const gradient = clip(accumulate ? f.div(raw, accumulate) : raw);
+      const mean = accumulate ? f.div(raw, accumulate) : raw;
+      const gradient = this.#plan.scales?.has(parameter) ? mean : clip(mean);
       this.#updateOne(f, { parameter, gradient, count, rate, around, updated });
     });
     return updated;
@@ -193,7 +183,7 @@ export class Updater {
   #rate(f: Formula, { rate, noise, gradients }: Around, updated: Map<Slot, Value>): Value {
     const { accumulate = 1, optimizer } = this.#plan;
     if (!noise) return rate;
-    const whole = f.div(f.total(gradients.map((g) => this.#squares(f, g))), accumulate ** 2);
+    const whole = f.div(f.total(gradients.map((g) => squares(f, g))), accumulate ** 2);
     const next = nextNoise(f, noise, { squares: noise.grown, whole, count: accumulate });
     updated.set(noise.variance, next.variance);
     updated.set(noise.signal, next.signal);
@@ -239,8 +229,7 @@ export class Updater {
       optimizerSettings,
     );
     slots.forEach((one, j) => void updated.set(one, result.slots[j] as Value));
-    // No step may turn a scale round.
-    const moved = scaleRate ? f.max(result.parameter, f.mul(parameter, 0.5)) : result.parameter;
+    const moved = scaleRate ? nearby(f, parameter, result.parameter) : result.parameter;
     const [penalty] = this.#state.of(parameter, 'penalty');
     const { shrink } = c.around;
     const left = (value: Value) =>
@@ -282,13 +271,13 @@ export class Updater {
   }
 
   /** Clips by value, or by the norm of all: g · min(1, limit / ‖g‖). */
-  #clipper(f: Formula, { gradients, norm }: Around): (gradient: Value) => Value {
+  #clipper(f: Formula, { trained, gradients, norm }: Around): (gradient: Value) => Value {
     const { clipNorm, clipValue, accumulate } = this.#plan;
     const byValue = (gradient: Value) =>
       clipValue === undefined ? gradient : f.max(f.min(gradient, clipValue), -clipValue);
     if (clipNorm === undefined) return byValue;
-    const squares = () => f.total(gradients.map((g) => this.#squares(f, g)));
-    const whole = accumulate ? f.div(f.sqrt(squares()), accumulate) : norm;
+    const summed = () => this.#norm(f, this.#ofWeights(trained, gradients));
+    const whole = accumulate ? f.div(summed(), accumulate) : norm;
     const limit = f.op('Div', [f.number(clipNorm, 'float32'), f.add(whole, 1e-6)]);
     const factor = f.min(limit, 1);
     return (gradient) => byValue(f.mul(gradient, factor));
@@ -298,4 +287,8 @@ export class Updater {
 /** Results of a branch have to be made in it. */
 function ownValue(f: Formula, value: Value): Value {
   return value.producer?.graph === f.g.graph ? value : f.op('Identity', [value]);
+}
+
+function squares(f: Formula, gradient: Value): Value {
+  return f.op('ReduceSumSquare', [gradient], { keepdims: 0 });
 }

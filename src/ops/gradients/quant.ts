@@ -2,7 +2,9 @@
 // stands for the real number that it rounds, so what comes back passes as if nothing had been rounded,
 // where the number was not cut off. What both rules say about the scale adds up to the gradient of
 // learned step sizes (Esser et al. 2020, LSQ, equation 3): round(x/s) - x/s inside the range of the
-// codes, its bound outside.
+// codes, its bound outside. Inside is what rounding brings to a code, as PyTorch has it: the paper's range
+// ends half a step earlier, so that the largest values, which a range that was observed holds by
+// definition, would pull on it as if they were cut off.
 
 import type { Value } from '../../graph/index.ts';
 import type { DType } from '../../tensor/dtype.ts';

@@ -255,7 +255,8 @@ function makePlain(node: Node): void {
   if (bias?.op === 'DequantizeLinear') node.setAttr('beta', undefined);
 }
 
-function precisionOf({ activations: type, float8 }: StaticOptions): Precision {
+function precisionOf({ activations: type, weights, float8 }: StaticOptions): Precision {
   if (float8) return 'fp8';
+  if (weights === 'int4') return 'int4';
   return type.endsWith('16') ? 'int16' : 'int8';
 }

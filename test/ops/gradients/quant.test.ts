@@ -1,5 +1,5 @@
 // Gradients through rounding against the formulas of the paper (Esser et al. 2020, equations 3 and 5),
-// written out element by element.
+// written out element by element; inside is what is not cut off.
 
 import { describe, expect, it } from '@jest/globals';
 import { Builder } from '../../../src/graph/index.ts';
@@ -26,14 +26,15 @@ const SCALES = [0.2, 0.05];
 /** x [2, 3] with a scale for each row. */
 function paper({ zero, codes: [least, largest] }: Case) {
   const [low, high] = [least - zero, largest - zero];
+  const isInside = (v: number) => Math.round(v) >= low && Math.round(v) <= high;
   const dx = X.map((x, i) => {
     const v = x / (SCALES[Math.floor(i / 3)] as number);
-    return v > low && v < high ? (DY[i] as number) : 0;
+    return isInside(v) ? (DY[i] as number) : 0;
   });
   const ds = SCALES.map((s, row) =>
     X.slice(3 * row, 3 * row + 3).reduce((sum, x, column) => {
       const v = x / s;
-      const slope = v <= low ? low : v >= high ? high : Math.round(v) - v;
+      const slope = Math.max(low, Math.min(high, Math.round(v))) - v * Number(isInside(v));
       return sum + slope * (DY[3 * row + column] as number);
     }, 0),
   );
