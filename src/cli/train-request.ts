@@ -79,14 +79,25 @@ export interface TeacherCacheOptions {
   say(text: string): void;
 }
 
+/** Inner tensors that are held against each other. */
+export interface Matched {
+  readonly student: string;
+  readonly studentShape: string;
+  readonly teacher: string;
+  readonly teacherShape: string;
+  /** The loss between them. */
+  readonly by: string;
+  /** A learned projection stands before it. */
+  readonly isProjected: boolean;
+}
+
 export interface RunFacts {
   readonly steps: number;
   readonly stepsPerEpoch: number;
   readonly firstStep: number;
   readonly trained: readonly string[];
   readonly fixed: ReadonlyMap<string, string>;
-  /** Inner tensors that are held against each other, as `student=teacher`. */
-  readonly matched: readonly string[];
+  readonly matched: readonly Matched[];
   readonly nodes: number;
   readonly buildMs: number;
   readonly loadMs: number;

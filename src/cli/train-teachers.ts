@@ -11,12 +11,12 @@ import type { Objective } from '../train/objectives/objective.ts';
 import type { InputOf } from '../train/plan.ts';
 import { inputOf } from '../train/step.ts';
 import { plainModel } from './train-prepare.ts';
-import type { Teaching, TrainRequest } from './train-request.ts';
+import type { Matched, Teaching, TrainRequest } from './train-request.ts';
 
 export interface Taught {
   readonly objective: Objective;
   readonly projections: readonly Value[];
-  readonly matched: readonly string[];
+  readonly matched: readonly Matched[];
   readonly lessons: readonly Lesson[];
 }
 
@@ -63,8 +63,8 @@ export async function teach(request: TrainRequest, model: Model, sample: Feeds):
     }
   }
   if (teaching.method !== 'logits' && found.length === 0) throw nothingToMatch(teaching.method);
-  const matched = found.map(({ student, teacher }) => `${student.name}=${teacher.name}`);
   const { matches, projections } = project(model, found, teaching.featureLoss, request.seed);
+  const matched = found.map((match, i) => matchedOf(match, matches[i] as Match, teaching));
   const objectiveOf = distilled({ ...teaching, hard: objective, teachers, features: matches });
   return { objective: objectiveOf, projections, matched, lessons };
 }
@@ -93,10 +93,26 @@ function matchesOf(teaching: Teaching, student: Model, teacher: Model): Match[] 
   if (teaching.matches.length > 0) return namedMatches(student, teacher, teaching.matches);
   const stages = () => stageMatches(student, teacher, teaching.layerMap);
   if (teaching.method === 'feature') return stages();
-  const sameShape = ({ student: s, teacher: t }: Match) => `${s.shape}` === `${t.shape}`;
-  const maps = attentionMatches(student, teacher, teaching.layerMap).filter(sameShape);
-  return [...maps, ...stages()];
+  const relations = attentionMatches(student, teacher, teaching.layerMap);
+  return relations.length > 0 ? relations : stages();
 }
+
+function matchedOf(
+  { kind, student, teacher }: Match,
+  compared: Match,
+  { featureLoss }: Teaching,
+): Matched {
+  return {
+    student: student.name,
+    studentShape: printShape(student.shape),
+    teacher: teacher.name,
+    teacherShape: printShape(teacher.shape),
+    by: kind === 'state' ? featureLoss : RELATIONS[kind],
+    isProjected: compared.student !== student,
+  };
+}
+
+const RELATIONS = { map: 'divergence of attention', value: 'divergence of value relations' };
 
 function checkTeacher(path: string, student: Model, teacher: Model): void {
   const [ours, theirs] = [student.graph.outputs[0], teacher.graph.outputs[0]];

@@ -23,7 +23,7 @@ import { trainFlags } from './train-flags.ts';
 import { TrainLog } from './train-log.ts';
 import { inferObjective, maskingOf } from './train-objective.ts';
 import { trainBlocks, trainMetrics } from './train-report.ts';
-import type { LoraRequest, Teaching } from './train-request.ts';
+import type { LoraRequest, Teaching, TrainRequest } from './train-request.ts';
 import { runTraining } from './train-run.ts';
 import { objectiveSettings, optimizationSettings, totalSteps } from './train-settings.ts';
 import { putWeights } from './train-weights.ts';
@@ -59,6 +59,11 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     return inferObjective(model, sample);
   }
 
+  /** What is shown instead of a run. */
+  protected preview(_request: TrainRequest): Promise<Outcome | undefined> {
+    return Promise.resolve(undefined);
+  }
+
   /** The flags as the objective reads them. */
   protected objectiveFlags(flags: TrainingFlagValues): TrainingFlagValues {
     return flags;
@@ -84,7 +89,7 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
       tensorboard: flags.tensorboard,
     });
     const stop = takeOverSignals();
-    const result = await runTraining({
+    const request: TrainRequest = {
       original,
       path,
       data,
@@ -111,7 +116,10 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
       onProgress: (progress) => log.progress(progress),
       onEvaluation: (evaluation) => log.evaluation(evaluation),
       isStopped: stop.isAsked,
-    });
+    };
+    const preview = await this.preview(request);
+    if (preview) return { input: before, ...preview };
+    const result = await runTraining(request);
     stop.release();
     log.close();
     if (flags['lora-out']) {

@@ -5,7 +5,12 @@ import { Builder, type Model, type Value } from '../graph/index.ts';
 import { inferNode } from '../ops/index.ts';
 import { Random } from '../tensor/random.ts';
 import { Tensor } from '../tensor/tensor.ts';
-import { FEATURE_LOSSES, type FeatureLossName, softDivergence } from './distillation.ts';
+import {
+  FEATURE_LOSSES,
+  type FeatureLossName,
+  RELATION_LOSSES,
+  softDivergence,
+} from './distillation.ts';
 import type { Formula } from './formula.ts';
 import type { Match } from './matching.ts';
 import { logitsOf, type Mean, meanOf, type Objective } from './objectives/objective.ts';
@@ -103,7 +108,9 @@ function spread(f: Formula, real: Value, rows: number): Value {
 
 function featureLoss(f: Formula, d: Distillation): Value {
   const loss = FEATURE_LOSSES[d.featureLoss];
-  const all = d.features.map(({ student, teacher }) => loss(f, student, teacher));
+  const all = d.features.map(({ kind, student, teacher }) =>
+    kind === 'state' ? loss(f, student, teacher) : RELATION_LOSSES[kind](f, student, teacher),
+  );
   return f.div(f.total(all), all.length);
 }
 
@@ -123,11 +130,12 @@ export function project(
 ): { matches: Match[]; projections: Value[] } {
   const projections: Value[] = [];
   const g = new Builder(model.graph, undefined, (node) => inferNode(model, node));
-  const projected = matches.map(({ student, teacher }, i) => {
+  const projected = matches.map((match, i) => {
+    const { kind, student, teacher } = match;
     const axis = student.shape?.length === 4 ? 1 : -1;
     const from = Number(student.shape?.at(axis) ?? 1);
     const to = Number(teacher.shape?.at(axis) ?? 1);
-    if (from === to || !SAME_WIDTH.has(loss)) return { student, teacher };
+    if (kind !== 'state' || from === to || !SAME_WIDTH.has(loss)) return match;
     const random = new Random(seed, `projection ${i}`);
     const shape = axis === 1 ? [to, from, 1, 1] : [from, to];
     const values = Float32Array.from(
@@ -136,7 +144,7 @@ export function project(
     );
     const weight = g.constant(`#projection_${i}`, Tensor.of('float32', shape, values));
     projections.push(weight);
-    return { student: g.op(axis === 1 ? 'Conv' : 'MatMul', [student, weight]), teacher };
+    return { ...match, student: g.op(axis === 1 ? 'Conv' : 'MatMul', [student, weight]) };
   });
   return { matches: projected, projections };
 }
