@@ -57,7 +57,8 @@ export interface Teaching {
     readonly weight: number;
   }[];
   readonly method: 'logits' | 'feature' | 'attention';
-  readonly soft: 'kl' | 'mse';
+  /** Absent: what the outputs are. */
+  readonly soft: 'kl' | 'mse' | undefined;
   readonly alpha: Course;
   readonly temperature: Course;
   readonly matches: readonly (readonly [student: string, teacher: string])[];

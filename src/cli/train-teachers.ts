@@ -4,7 +4,7 @@
 import { notBySample, nothingToMatch, teacherDoesNotFit } from '../errors/train.ts';
 import { type Model, printShape, Value } from '../graph/index.ts';
 import type { Feeds } from '../tensor/feeds.ts';
-import { distilled, project, saidBy } from '../train/distill.ts';
+import { distilled, project, saidBy, softFor } from '../train/distill.ts';
 import { graft, keepAll, sharedInputs, TEACHER } from '../train/graft.ts';
 import { attentionMatches, type Match, namedMatches, stageMatches } from '../train/matching.ts';
 import type { Objective } from '../train/objectives/objective.ts';
@@ -42,30 +42,42 @@ export async function teach(request: TrainRequest, model: Model, sample: Feeds):
   }
   const found: Match[] = [];
   const lessons: Lesson[] = [];
-  const teachers: { output: Value; weight: number }[] = [];
+  const teachers: { outputs: Value[]; weight: number }[] = [];
+  const soft = teaching.soft ?? softFor(model.graph, objective);
   const sum = teaching.teachers.reduce((total, { weight }) => total + weight, 0);
   for (const [i, teacher] of teaching.teachers.entries()) {
     const plain = await plainModel(teacher.model, batch, sample);
-    checkTeacher(teacher.path, model, plain);
+    checkTeacher(teacher.path, model, plain, soft);
     const matches = teaching.method === 'logits' ? [] : matchesOf(teaching, model, plain);
-    const said = saidBy(plain.graph.outputs[0] as Value, teaching.soft);
+    const said = saidBy(plain.graph.outputs, soft);
     const weight = teacher.weight / sum;
     if (teaching.cache) {
       const { path, model: original } = teacher;
-      const { lesson, heard } = listen(model, plain, [said, ...matches.map((m) => m.teacher)], i);
+      const { lesson, heard } = listen(
+        model,
+        plain,
+        [...said, ...matches.map((m) => m.teacher)],
+        i,
+      );
       lessons.push({ path, original, ...lesson });
-      teachers.push({ output: heard.get(said) as Value, weight });
+      teachers.push({ outputs: said.map((value) => heard.get(value) as Value), weight });
       found.push(...matches.map((m) => ({ ...m, teacher: heard.get(m.teacher) as Value })));
     } else {
       graft(model, plain, `${TEACHER}${i}/`);
-      teachers.push({ output: said, weight });
+      teachers.push({ outputs: said, weight });
       found.push(...matches);
     }
   }
   if (teaching.method !== 'logits' && found.length === 0) throw nothingToMatch(teaching.method);
   const { matches, projections } = project(model, found, teaching.featureLoss, request.seed);
   const matched = found.map((match, i) => matchedOf(match, matches[i] as Match, teaching));
-  const objectiveOf = distilled({ ...teaching, hard: objective, teachers, features: matches });
+  const objectiveOf = distilled({
+    ...teaching,
+    soft,
+    hard: objective,
+    teachers,
+    features: matches,
+  });
   return { objective: objectiveOf, projections, matched, lessons };
 }
 
@@ -114,8 +126,9 @@ function matchedOf(
 
 const RELATIONS = { map: 'divergence of attention', value: 'divergence of value relations' };
 
-function checkTeacher(path: string, student: Model, teacher: Model): void {
-  const [ours, theirs] = [student.graph.outputs[0], teacher.graph.outputs[0]];
-  if (`${ours?.shape}` === `${theirs?.shape}`) return;
-  throw teacherDoesNotFit(path, printShape(ours?.shape), printShape(theirs?.shape));
+function checkTeacher(path: string, student: Model, teacher: Model, soft: 'kl' | 'mse'): void {
+  const shapes = ({ graph }: Model) =>
+    saidBy(graph.outputs, soft).map(({ shape }) => printShape(shape));
+  const [ours, theirs] = [shapes(student).join(', '), shapes(teacher).join(', ')];
+  if (ours !== theirs) throw teacherDoesNotFit(path, ours, theirs);
 }

@@ -67,8 +67,8 @@ export default class Distill extends TrainingCommand<typeof Distill> {
       ...group,
     }),
     soft: Flags.option({ options: ['kl', 'mse'] as const })({
-      summary: 'divergence of distributions, or squared distance of outputs',
-      default: 'kl',
+      summary:
+        'divergence of distributions, or squared distance of all outputs (default: what outputs are)',
       ...group,
     }),
     match: Flags.string({

@@ -7,10 +7,12 @@ import { loadModel } from '../../src/runtime/runner.ts';
 import { Random } from '../../src/tensor/random.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { type Distillation, distilled } from '../../src/train/distill.ts';
+import { STEPS as COUNT } from '../../src/train/loop.ts';
 import { OBJECTIVES } from '../../src/train/objectives/index.ts';
 import { OBJECTIVE_DEFAULTS } from '../../src/train/objectives/objective.ts';
 import { OPTIMIZER_DEFAULTS, OPTIMIZERS, type Optimizer } from '../../src/train/optimizers.ts';
 import { parametersOf } from '../../src/train/parameters.ts';
+import { RATE } from '../../src/train/plan.ts';
 import type { Course } from '../../src/train/schedule.ts';
 import { buildTraining } from '../../src/train/step.ts';
 import { initialState, type Progress, train } from '../../src/train/trainer.ts';
@@ -31,11 +33,11 @@ const X = normal(12, 1);
 const SAID = normal(20, 2);
 const LABELS = [0, 4, 2, 2];
 
-function graphOf(terms: Partial<Distillation>) {
-  const model = parseModel(TEXT);
+function graphOf(terms: Partial<Distillation>, text = TEXT) {
+  const model = parseModel(text);
   model.opsets.set('', 21);
   inferTypes(model);
-  const said = model.graph.inputs[1];
+  const said = model.graph.inputs.at(-1);
   if (!said) throw new Error('no input');
   const optimizer = OPTIMIZERS['adam'] as Optimizer;
   return buildTraining({
@@ -44,7 +46,7 @@ function graphOf(terms: Partial<Distillation>) {
     buffers: [],
     objective: distilled({
       hard: OBJECTIVES.classify,
-      teachers: [{ output: said, weight: 1 }],
+      teachers: [{ outputs: [said], weight: 1 }],
       alpha: still(0.7),
       temperature: still(2),
       soft: 'kl',
@@ -172,5 +174,37 @@ describe('terms of the loss', () => {
       const other = parts.rest.state.get(name);
       expect(Buffer.compare(tensor.bytes(), other?.bytes() ?? Buffer.of())).toBe(0);
     }
+  });
+});
+
+describe('tokens', () => {
+  const TOKENS = `
+g (int64[2, 3] input_ids, int64[2, 3] attention_mask, float[2, 3, 5] said) => (float[2, 3, 5] y)
+<float[7, 5] w = random>
+{ y = Gather(w, input_ids) }`;
+
+  it('that are padding count for nothing', async () => {
+    const graph = graphOf({ hard: undefined }, TOKENS);
+    const session = await loadModel(graph.model);
+    const lossOf = async (said: Float32Array) => {
+      const results = await session.run(
+        new Map([
+          ...initialState(graph),
+          [RATE, Tensor.of('float32', [1], [0])],
+          [COUNT, Tensor.scalar('int64', 1)],
+          ['input_ids', Tensor.int64([0, 1, 2, 3, 4, 0]).reshape([1, 2, 3])],
+          ['attention_mask', Tensor.int64([1, 1, 1, 1, 1, 0]).reshape([1, 2, 3])],
+          ['said', Tensor.of('float32', [1, 2, 3, 5], said)],
+        ]),
+      );
+      return results.get(graph.reports.get('loss') ?? '')?.numbers()[0];
+    };
+    const said = normal(30, 3);
+    const changedAt = (token: number) =>
+      said.map((value, i) => (Math.floor(i / 5) === token ? value * (i % 5) : value));
+    const loss = await lossOf(said);
+    expect(await lossOf(changedAt(5))).toBe(loss);
+    expect(await lossOf(changedAt(4))).not.toBe(loss);
+    await session.dispose();
   });
 });
