@@ -19,6 +19,7 @@ for (const name of [
   'prune-accuracy',
   'train',
   'train-speed',
+  'distill',
 ]) {
   const file = join(root, 'bench', `${name}.mjs`);
   if (!existsSync(file)) continue;

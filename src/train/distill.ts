@@ -52,7 +52,7 @@ export function distilled(d: Distillation): Objective {
           ? c.everyStep(name, course)
           : f.number(course.to, 'float32');
       const soft = softLoss(c, d, () => now('temperature', d.temperature));
-      const count = hard?.loss.count ?? soft.count;
+      const { count } = soft;
       const mean = ({ sum, count: n }: Mean) => f.div(sum, f.max(n, 1e-12));
       let loss = mean(soft);
       if (hard) {

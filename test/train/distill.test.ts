@@ -63,7 +63,11 @@ function graphOf(terms: Partial<Distillation>, text = TEXT) {
 }
 
 /** Trains on the same batch; the loss of every step, and the last state. */
-async function trained(terms: Partial<Distillation>, rate: number, stopAfter = STEPS) {
+async function trained(
+  { labels: told = LABELS, ...terms }: Partial<Distillation> & { labels?: readonly number[] },
+  rate: number,
+  stopAfter = STEPS,
+) {
   const graph = graphOf(terms);
   const session = await loadModel(graph.model);
   const losses: number[] = [];
@@ -80,7 +84,7 @@ async function trained(terms: Partial<Distillation>, rate: number, stopAfter = S
   const context = {
     run: session.run.bind(session),
     async feed(_: number, count: number) {
-      const labels = Array.from({ length: count }, () => LABELS).flat();
+      const labels = Array.from({ length: count }, () => told).flat();
       return new Map([
         ['x', stack(count, X, [4, 3])],
         ['said', stack(count, SAID, [4, 5])],
@@ -121,8 +125,8 @@ function softmaxLogs(row: readonly number[]): number[] {
   return row.map((value) => value - most - Math.log(sum));
 }
 
-/** α · T² · KL + (1 - α) · cross-entropy, in double precision. */
-function expectedLoss(alpha: number, t: number): number {
+/** α · T² · KL + (1 - α) · cross-entropy of the first samples, in double precision. */
+function expectedLoss(alpha: number, t: number, labelled = 4): number {
   const weights = parseModel(TEXT);
   const [w] = [...weights.graph.initializers].map(({ data }) => data?.numbers() ?? []);
   let loss = 0;
@@ -137,7 +141,8 @@ function expectedLoss(alpha: number, t: number): number {
       0,
     );
     const hard = -(softmaxLogs(student)[LABELS[n] ?? 0] ?? 0);
-    loss += (alpha * t * t * divergence + (1 - alpha) * hard) / 4;
+    loss += (alpha * t * t * divergence) / 4;
+    if (n < labelled) loss += ((1 - alpha) * hard) / labelled;
   }
   return loss;
 }
@@ -153,6 +158,13 @@ describe('terms of the loss', () => {
     const { losses } = await trained({}, 0);
     expect(losses.length).toBe(STEPS);
     for (const loss of losses) expect(loss).toBeCloseTo(expectedLoss(0.7, 2), 4);
+  });
+
+  it('leave samples without a label to the teacher', async () => {
+    const { losses } = await trained({ labels: [0, -1, -1, -1] }, 0);
+    for (const loss of losses) expect(loss).toBeCloseTo(expectedLoss(0.7, 2, 1), 4);
+    const none = await trained({ labels: [-1, -1, -1, -1] }, 0);
+    for (const loss of none.losses) expect(loss).toBeCloseTo(expectedLoss(0.7, 2, 0), 4);
   });
 
   it('go from one value to another over the run', async () => {

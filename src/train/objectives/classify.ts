@@ -53,8 +53,10 @@ export const classify: Objective = {
     if (classesOf({ inputs: [], outputs }) === 1) return binary(f, output, labels, real);
     const logits = rows(f, logitsOf(output, ['Softmax', 'LogSoftmax']));
     const losses = crossEntropy(f, logits, labels, settings.labelSmoothing);
-    const weights = weighted(f, labels, settings.classWeights, real);
-    const right = meanOf(f, hits(f, logits, labels), real);
+    const there = counted(f, labels);
+    const own = real ? f.mul(there, real) : there;
+    const weights = weighted(f, labels, settings.classWeights, own);
+    const right = meanOf(f, hits(f, logits, labels), own);
     return { loss: meanOf(f, losses, weights), metrics: new Map([['accuracy', right]]) };
   },
 };
@@ -63,15 +65,14 @@ function weighted(
   f: Formula,
   labels: Value,
   classWeights: readonly number[] | undefined,
-  real: Value | undefined,
-): Value | undefined {
-  if (!classWeights) return real;
+  there: Value,
+): Value {
+  if (!classWeights) return there;
   const table = f.g.constant(
     'class_weights',
     Tensor.of('float32', [classWeights.length], classWeights),
   );
-  const own = f.op('Gather', [table, labels]);
-  return real ? f.mul(own, real) : own;
+  return f.mul(f.op('Gather', [table, f.max(labels, 0)]), there);
 }
 
 /** Σ softplus(x) - x·y: cross-entropy of a logit. */
