@@ -17,9 +17,11 @@ for (const name of [
   'prune-coverage',
   'prune-speed',
   'prune-accuracy',
+  'gradient-coverage',
   'train',
   'train-speed',
   'distill',
+  'incremental',
 ]) {
   const file = join(root, 'bench', `${name}.mjs`);
   if (!existsSync(file)) continue;

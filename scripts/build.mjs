@@ -20,7 +20,9 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const staging = join(root, `dist.${process.pid}`);
 const target = join(root, 'dist');
 
-const commands = readdirSync(join(root, 'src/commands')).map((file) => `src/commands/${file}`);
+const commands = readdirSync(join(root, 'src/commands'), { recursive: true })
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => `src/commands/${file}`);
 const processes = [
   'src/runtime/worker.ts',
   'src/runtime/child.ts',
@@ -43,7 +45,15 @@ const { metafile } = await build({
   minify: true,
   keepNames: true,
   legalComments: 'none',
-  external: ['onnxruntime-node', 'sharp', ...optional, 'typescript', 'ts-node', 'tsx', '@oclif/plugin-*'],
+  external: [
+    'onnxruntime-node',
+    'sharp',
+    ...optional,
+    'typescript',
+    'ts-node',
+    'tsx',
+    '@oclif/plugin-*',
+  ],
   banner: {
     js: "import { createRequire as _createRequire } from 'node:module'; const require = _createRequire(import.meta.url);",
   },
@@ -79,8 +89,10 @@ writeFileSync(join(root, 'oclif.manifest.json'), `${JSON.stringify(plugin.manife
 
 // Help is rendered once, here: shown as a file it takes half the time.
 mkdirSync(join(target, 'help'));
-for (const id of ['xform', ...Object.keys(plugin.manifest.commands)]) {
-  const args = id === 'xform' ? ['--help'] : [id, '--help'];
+const ids = Object.keys(plugin.manifest.commands).map((id) => id.replaceAll(':', ' '));
+const topics = ids.filter((id) => id.includes(' ')).map((id) => id.slice(0, id.lastIndexOf(' ')));
+for (const id of new Set(['xform', ...ids, ...topics])) {
+  const args = id === 'xform' ? ['--help'] : [...id.split(' '), '--help'];
   const text = execFileSync(process.execPath, [join(root, 'bin/run.js'), ...args], {
     env: { ...process.env, NO_COLOR: '1', COLUMNS: '80' },
     encoding: 'utf8',

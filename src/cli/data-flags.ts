@@ -1,6 +1,7 @@
 // The flags of every command that takes data, and the options they stand for.
 
 import { Flags } from '@oclif/core';
+import { readClasses } from '../data/classes.ts';
 import { parseAugment } from '../data/image/augment.ts';
 import {
   FITS,
@@ -18,8 +19,7 @@ const group = { helpGroup: 'DATA' } as const;
 
 export const dataFlags = {
   data: Flags.string({
-    summary:
-      'data to run on: .npz, .npy, .csv, idx, a folder of images or of ONNX test data, COCO .json, or random',
+    summary: 'data to run on: arrays, a table, text, a folder of labelled files, …, or random',
     helpValue: 'PATH',
     ...group,
   }),
@@ -84,14 +84,50 @@ export const dataFlags = {
     ...group,
   }),
   images: Flags.string({ summary: 'the images of COCO annotations', helpValue: 'DIR', ...group }),
-  'skip-bad': Flags.boolean({
-    summary: 'leave out files that cannot be read, and say how many',
-    ...group,
-  }),
   label: Flags.string({ summary: 'the column with the target', helpValue: 'COLUMN', ...group }),
   features: Flags.string({
     summary: 'the columns that feed the model, in order',
     helpValue: 'A,B,C',
+    ...group,
+  }),
+  classes: Flags.string({
+    summary: "names of the classes, a line each, in the order of the model's outputs",
+    helpValue: 'FILE',
+    ...group,
+  }),
+  tokenizer: Flags.string({
+    summary: 'how text becomes tokens: a tokenizer.json, char, or byte',
+    helpValue: 'FILE|char|byte',
+    ...group,
+  }),
+  text: Flags.string({ summary: 'the column with the text', helpValue: 'COLUMN', ...group }),
+  'text-pair': Flags.string({
+    summary: 'the column with a second text of the sample',
+    dependsOn: ['text'],
+    helpValue: 'COLUMN',
+    ...group,
+  }),
+  'text-target': Flags.string({
+    summary: 'the column with the text that an encoder-decoder model shall write',
+    dependsOn: ['text'],
+    exclusive: ['text-pair'],
+    helpValue: 'COLUMN',
+    ...group,
+  }),
+  seq: Flags.integer({
+    summary: 'tokens of a sample, where the model leaves it open',
+    min: 1,
+    helpValue: 'N',
+    ...group,
+  }),
+  stride: Flags.integer({
+    summary: 'tokens from one window of a text to the next (default: as long as a window)',
+    min: 1,
+    helpValue: 'N',
+    ...group,
+  }),
+  'skip-bad': Flags.boolean({
+    summary: 'leave out samples that cannot be used, and say which',
     ...group,
   }),
 };
@@ -114,6 +150,13 @@ export interface DataFlagValues {
   readonly preprocess?: string | undefined;
   readonly augment?: string | undefined;
   readonly images?: string | undefined;
+  readonly classes?: string | undefined;
+  readonly tokenizer?: string | undefined;
+  readonly text?: string | undefined;
+  readonly 'text-pair'?: string | undefined;
+  readonly 'text-target'?: string | undefined;
+  readonly seq?: number | undefined;
+  readonly stride?: number | undefined;
   readonly 'skip-bad'?: boolean | undefined;
   readonly seed: number;
 }
@@ -124,7 +167,6 @@ export function dataOptionsFrom(flags: DataFlagValues): DataOptions {
   return {
     channels,
     images,
-    skipBad: flags['skip-bad'],
     augment: flags.augment === undefined ? undefined : parseAugment(flags.augment),
     geometry: geometryFrom(flags) ?? preprocessed.geometry,
     limit,
@@ -137,6 +179,14 @@ export function dataOptionsFrom(flags: DataFlagValues): DataOptions {
     normalize:
       flags.normalize === undefined ? preprocessed.normalize : parseNormalize(flags.normalize),
     features: flags.features?.split(',').map((column) => column.trim()),
+    classes: flags.classes === undefined ? undefined : readClasses(flags.classes),
+    tokenizer: flags.tokenizer,
+    text: flags.text,
+    textPair: flags['text-pair'],
+    textTarget: flags['text-target'],
+    seq: flags.seq,
+    stride: flags.stride,
+    skipBad: flags['skip-bad'],
   };
 }
 

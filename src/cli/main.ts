@@ -34,9 +34,10 @@ export async function main(root: string): Promise<void> {
 function helpFile(root: string, argv: readonly string[]): string | undefined {
   if ((process.stdout.columns ?? 80) < 80) return undefined;
   const asks = (word: string | undefined) => word === '--help' || word === '-h';
-  const [first = '--help', second] = argv;
-  if (argv.length > 2 || !(asks(first) || asks(second)) || first.includes('/')) return undefined;
-  const path = join(root, 'dist/help', `${asks(first) ? 'xform' : first}.txt`);
+  const words = argv.length === 0 ? [] : argv.slice(0, -1);
+  if (argv.length > 0 && !asks(argv.at(-1))) return undefined;
+  if (words.some((word) => !/^[a-z]+$/.test(word))) return undefined;
+  const path = join(root, 'dist/help', `${words.join(' ') || 'xform'}.txt`);
   return existsSync(path) ? path : undefined;
 }
 

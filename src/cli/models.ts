@@ -79,7 +79,7 @@ export function summarize(model: Model, path: string, bytes = modelBytes(path)):
 }
 
 /** The model with the data files beside it; 0 for standard input. */
-function modelBytes(path: string): number {
+export function modelBytes(path: string): number {
   const fileBytes = (file: string) => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
   if (path === '-') return 0;
   const data = [...dataFilesOf(path)].map((name) => fileBytes(join(dirname(path), name)));

@@ -31,7 +31,7 @@ export function pruneBlocks(found: Findings): Block[] {
   const kept = pruned.parts.filter((part) => part.after === part.before);
   const blocks: Block[] = [comparison(found)];
   for (const line of pruned.repair ?? []) blocks.push({ text: `Repaired by ${line}.` });
-  if (found.compressed) {
+  if (found.packed) {
     blocks.push({
       text: 'Tensors keep their shapes: the file shrinks when it is zipped, runs take as long as before.',
     });
@@ -47,16 +47,15 @@ export function pruneBlocks(found: Findings): Block[] {
 const right = (name: string) => ({ name, align: 'right' as const });
 
 function comparison(found: Findings): Table {
-  const { before, after, costs, compressed, judge, quality, speed } = found;
+  const { before, after, costs, packed, judge, quality, speed } = found;
   const { params, flops } = costs;
   const rows: (string | number)[][] = [
     ['size', formatBytes(before.bytes), formatBytes(after.bytes), ratio(after.bytes, before.bytes)],
     ['parameters', ...params.map(formatCount), ratio(params[1], params[0])],
     ['nodes', before.nodes, after.nodes, ''],
   ];
-  if (compressed) {
-    const [packed, left] = compressed;
-    rows.push(['zipped weights', ...compressed.map(formatBytes), ratio(left, packed)]);
+  for (const [packer, all = 0, left = 0] of packings(packed)) {
+    rows.push([`weights, ${packer}`, formatBytes(all), formatBytes(left), ratio(left, all)]);
   }
   if (flops.every(Number.isFinite)) {
     rows.push(['multiply-adds', ...flops.map(formatCount), ratio(flops[1], flops[0])]);
@@ -68,6 +67,12 @@ function comparison(found: Findings): Table {
   }
   if (judge && quality) rows.push(...qualityRows(judge, quality));
   return { columns: [{ name: '' }, right('before'), right('after'), { name: '' }], rows };
+}
+
+function packings(packed: Findings['packed']): [packer: 'zip' | 'zstd', number?, number?][] {
+  const [before, after] = packed ?? [{}, {}];
+  const packers = (['zip', 'zstd'] as const).filter((packer) => packer in before);
+  return packers.map((packer) => [packer, before[packer], after[packer]]);
 }
 
 function qualityRows(judge: Judge, quality: Quality): string[][] {
@@ -206,12 +211,12 @@ export function pruneMetrics(found: Findings): object {
     flops_ratio: costs.flops[1] / costs.flops[0],
     weight_bytes: { before: costs.bytes[0], after: costs.bytes[1] },
     bytes_ratio: costs.bytes[1] / costs.bytes[0],
-    ...(found.compressed
-      ? {
-          compressed_bytes: { before: found.compressed[0], after: found.compressed[1] },
-          compressed_ratio: found.compressed[1] / found.compressed[0],
-        }
-      : {}),
+    ...Object.fromEntries(
+      packings(found.packed).flatMap(([packer, before = 0, after = 0]) => [
+        [`${packer}_bytes`, { before, after }],
+        [`${packer}_ratio`, after / before],
+      ]),
+    ),
     ...(found.scan ? { sensitivity: found.scan } : {}),
     ...(judge && quality ? qualityMetrics(judge, quality) : {}),
     ...(speed

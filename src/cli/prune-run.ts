@@ -1,7 +1,6 @@
 // The work of `prune` between reading and writing: prune, keep to the limits, run and time the result.
 // What could not be measured is said.
 
-import { deflateRawSync } from 'node:zlib';
 import type { XformError } from '../errors/error.ts';
 import { cannotMeasureLimit } from '../errors/limit.ts';
 import { resultDoesNotRun } from '../errors/model.ts';
@@ -11,6 +10,7 @@ import type { Reporter } from '../report/reporter.ts';
 import type { Contest } from '../runtime/contest.ts';
 import type { Quality } from './judge.ts';
 import { timeAgainst } from './keep-faster.ts';
+import { type PackedSize, packedSize } from './packed-size.ts';
 import { type LatencyOptions, pruneToLatency } from './prune-latency.ts';
 import type { Ask, Pruned, Pruner } from './prune-plan.ts';
 import { amountsFrom, inSteps, type Sensitivity, scanGroups, withinDrop } from './prune-tune.ts';
@@ -38,8 +38,8 @@ export interface PruneInput {
 
 export interface PruneResult {
   readonly pruned: Pruned;
-  /** Bytes of the weights as zip packs them, where zeros are what was won. */
-  readonly compressed?: readonly [before: number, after: number] | undefined;
+  /** Sizes of the packed weights, where zeros are what was won. */
+  readonly packed?: readonly [before: PackedSize, after: PackedSize] | undefined;
   readonly costs: Costs;
   readonly quality?: Quality | undefined;
   readonly speed?: Contest | undefined;
@@ -98,9 +98,9 @@ async function measured(input: PruneInput, pruned: Pruned): Promise<PruneResult>
   const { trials, reporter } = input;
   const costs = costsOf(input.plain, pruned.model);
   const isSparse = pruned.parts.some(({ kind }) => kind === 'weights');
-  const compressed =
+  const packed =
     isSparse && typeof trials !== 'string'
-      ? ([await packedBytes(input.plain), await packedBytes(pruned.model)] as const)
+      ? ([await packedSize(input.plain), await packedSize(pruned.model)] as const)
       : undefined;
   if (typeof trials === 'string') {
     reporter.warn({ code: 'not-measured', message: `the result was not run: ${trials}` });
@@ -108,17 +108,7 @@ async function measured(input: PruneInput, pruned: Pruned): Promise<PruneResult>
   }
   const quality = await requireRuns(trials, pruned.model);
   const speed = pruned.speed ?? (input.bench ? await timeAgainst(trials.speed, pruned) : undefined);
-  return { pruned, costs, compressed, quality, speed };
-}
-
-/** All weights, deflated one by one, in the quickest way. */
-async function packedBytes(model: Model): Promise<number> {
-  let bytes = 0;
-  for (const { data } of model.graph.initializers) {
-    if (data && data.dtype !== 'string')
-      bytes += deflateRawSync(await data.load(), { level: 1 }).length;
-  }
-  return bytes;
+  return { pruned, costs, packed, quality, speed };
 }
 
 async function requireRuns(trials: Trials, model: Model): Promise<Quality> {

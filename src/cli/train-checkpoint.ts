@@ -4,6 +4,7 @@ import { badCheckpoint } from '../errors/train.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { readCheckpoint, writeCheckpoint } from '../train/checkpoint.ts';
 import type { TrainingGraph } from '../train/plan.ts';
+import type { RateRange } from '../train/rate-range.ts';
 import { initialState, type Position, START, type State } from '../train/trainer.ts';
 import type { TrainRequest } from './train-request.ts';
 import type { Watch } from './train-watch.ts';
@@ -23,26 +24,55 @@ export function stateWeights(
   return weights;
 }
 
+/** What is penalised, by the name of the weight. */
+export function penaltiesOf({ state }: TrainingGraph, from: State): Map<string, Tensor> {
+  const own = state.filter(({ kind }) => kind === 'penalty');
+  return new Map(own.map(({ name, of }) => [of ?? '', from.get(name) as Tensor]));
+}
+
+/** The state with what is penalised set anew. */
+export function withPenalties(
+  { state }: TrainingGraph,
+  from: State,
+  penalties: ReadonlyMap<string, Tensor>,
+): State {
+  const next = new Map(from);
+  for (const { name, kind, of = '' } of state) {
+    const penalty = penalties.get(of);
+    if (kind === 'penalty' && penalty) next.set(name, penalty);
+  }
+  return next;
+}
+
 export function saveState(
   request: TrainRequest,
-  watch: Watch,
+  { watch, rateRange }: Pick<Start, 'rateRange'> & { readonly watch: Watch },
   state: State,
   position: Position,
 ): void {
-  if (!request.checkpoint) return;
+  const { checkpoint } = request;
+  if (!checkpoint) return;
   const best = [...(watch.best ?? [])].map(([name, tensor]) => [`best/${name}`, tensor] as const);
-  writeCheckpoint(request.checkpoint, {
+  writeCheckpoint(checkpoint, {
     state: new Map([...state, ...best]),
-    facts: { position, evaluations: watch.facts(), seed: request.seed, batch: request.batch },
+    facts: { position, rateRange, evaluations: watch.facts(), ...sameOf(request) },
   });
 }
 
+/** What has to be the same in both halves of a run. */
+function sameOf({ seed, batch, replay, qat }: TrainRequest) {
+  return { seed, batch, 'replay-share': replay?.share ?? 0, qat: qat?.type };
+}
+
+export interface Start {
+  readonly state: State;
+  readonly position: Position;
+  /** The test that the rate came from. */
+  readonly rateRange?: RateRange | undefined;
+}
+
 /** Where the run starts: at its beginning, or where the checkpoint stands. */
-export function startOf(
-  request: TrainRequest,
-  graph: TrainingGraph,
-  watch: Watch,
-): { state: State; position: Position } {
+export function startOf(request: TrainRequest, graph: TrainingGraph, watch: Watch): Start {
   if (!request.resume) return { state: initialState(graph), position: START };
   const path = request.checkpoint ?? '';
   const { state, facts } = readCheckpoint(path);
@@ -53,10 +83,14 @@ export function startOf(
       throw badCheckpoint(path, `it has no state "${name}" as this run needs it`);
     return [name, tensor] as const;
   });
-  for (const name of ['seed', 'batch'] as const) {
-    if (facts[name] === request[name]) continue;
-    throw badCheckpoint(path, `its ${name} is ${facts[name]}, not ${request[name]}`);
+  for (const [name, value] of Object.entries(sameOf(request))) {
+    if (facts[name] === value) continue;
+    throw badCheckpoint(path, `its ${name} is ${facts[name]}, not ${value}`);
   }
   watch.restore(facts['evaluations'], state);
-  return { state: new Map(own), position: facts['position'] as Position };
+  const rateRange = facts['rateRange'] as RateRange | undefined;
+  if (request.optimization.rate === 'auto' && !rateRange) {
+    throw badCheckpoint(path, 'the rate of its run was not chosen by --lr auto');
+  }
+  return { state: new Map(own), position: facts['position'] as Position, rateRange };
 }

@@ -4,14 +4,17 @@ import { Flags } from '@oclif/core';
 import { OBJECTIVES, type ObjectiveName } from '../train/objectives/index.ts';
 import { OPTIMIZERS } from '../train/optimizers.ts';
 import { SCHEDULES, type ScheduleName } from '../train/schedule.ts';
+import { retainFlags } from './retain-flags.ts';
 
 const objective = { helpGroup: 'OBJECTIVE' } as const;
 const optimisation = { helpGroup: 'OPTIMISATION' } as const;
+const quantisation = { helpGroup: 'QUANTISATION' } as const;
 const run = { helpGroup: 'RUN' } as const;
 const number = (summary: string, helpValue: string, group: object) =>
   Flags.string({ summary, helpValue, ...group });
 
 export const trainFlags = {
+  ...retainFlags,
   objective: Flags.option({ options: Object.keys(OBJECTIVES) as ObjectiveName[] })({
     summary: 'what to minimise (default: follows from the data)',
     ...objective,
@@ -30,6 +33,11 @@ export const trainFlags = {
   }),
   delta: number("where Huber's loss turns straight", 'X', objective),
   temperature: number('of the contrastive loss', 'T', objective),
+  strides: Flags.string({
+    summary: 'pixels between cells, level by level (detect; default: follows from the sizes)',
+    helpValue: 'N,N,…',
+    ...objective,
+  }),
   'mask-token': Flags.integer({ summary: 'the token that hides others (mlm)', ...objective }),
   'mask-share': number('share of the tokens that are to be told (mlm)', 'F', objective),
   val: Flags.string({
@@ -44,7 +52,11 @@ export const trainFlags = {
     default: 'adamw',
     ...optimisation,
   }),
-  lr: number('learning rate at its peak (default: that of the optimiser)', 'RATE', optimisation),
+  lr: number(
+    'learning rate at its peak, or auto: what a short test finds (default: that of the optimiser)',
+    'RATE',
+    optimisation,
+  ),
   schedule: Flags.option({ options: Object.keys(SCHEDULES) as ScheduleName[] })({
     summary: 'the way of the learning rate',
     default: 'cosine',
@@ -66,6 +78,11 @@ export const trainFlags = {
     helpValue: 'N',
     ...optimisation,
   }),
+  adapt: Flags.option({ options: ['noise'] as const })({
+    summary:
+      'scale the rate, that of one batch, by what the noise of the gradients of --accumulate N allows',
+    ...optimisation,
+  }),
   precision: Flags.option({ options: ['fp32', 'fp16', 'bf16'] as const })({
     summary: 'of products and convolutions; weights and everything else stay fp32',
     default: 'fp32',
@@ -75,11 +92,17 @@ export const trainFlags = {
     summary: 'round gradients stochastically to so many bits, with error feedback',
     ...optimisation,
   }),
-  'prune-schedule': Flags.option({ options: ['magnitude', 'movement', 'rigl'] as const })({
-    summary: 'make weights zero while training: which ones',
+  'prune-schedule': Flags.option({
+    options: ['magnitude', 'movement', 'rigl', 'structured'] as const,
+  })({
+    summary: 'make weights zero while training: which ones; structured: whole units, which are cut',
     ...optimisation,
   }),
-  'prune-final': number('share of zeros at the end (default 0.5)', 'F', optimisation),
+  'prune-final': number(
+    'share of zeros, or of units that go, at the end (default 0.5)',
+    'F',
+    optimisation,
+  ),
   'prune-begin': number(
     'where pruning begins, as a share of the run (default 0)',
     'F',
@@ -127,6 +150,31 @@ export const trainFlags = {
     summary: 'write the changes apart, to a safetensors file',
     helpValue: 'FILE',
     ...optimisation,
+  }),
+  qat: Flags.option({ options: ['int8', 'int4'] as const })({
+    summary:
+      'quantisation-aware training: the written model is quantised, its weights of this type',
+    ...quantisation,
+  }),
+  'qat-samples': Flags.integer({
+    summary: 'training samples on which ranges of activations are observed first',
+    default: 128,
+    min: 1,
+    helpValue: 'N',
+    ...quantisation,
+  }),
+  'qat-freeze': number(
+    'share of the run after which scales stay as they are (default 0.8)',
+    'F',
+    quantisation,
+  ),
+  'qat-skip': Flags.string({
+    summary: 'layers that stay float: a name with *, op:Conv, or re:EXPRESSION',
+    helpValue: 'PATTERN',
+    multiple: true,
+    multipleNonGreedy: true,
+    default: [],
+    ...quantisation,
   }),
   ema: number('write a moving average of the weights: the share of the old', 'F', optimisation),
   freeze: Flags.string({

@@ -8,17 +8,21 @@ import type { Feeds } from '../tensor/feeds.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { trainBatchNorms } from '../train/batchnorm.ts';
 import { buildEvaluation, type EvaluationGraph } from '../train/evaluation.ts';
+import { roundBiases } from '../train/fake-quantize.ts';
 import { type Adapter, addAdapters, merged } from '../train/lora.ts';
 import type { Objective, TargetSpec } from '../train/objectives/objective.ts';
+import { openFused } from '../train/open.ts';
 import { decays } from '../train/parameters.ts';
 import type { TrainingGraph } from '../train/plan.ts';
 import { useHalf } from '../train/precision.ts';
+import { learnedScales } from '../train/scales.ts';
 import type { SparsitySchedule } from '../train/sparsity.ts';
 import { buildTraining } from '../train/step.ts';
 import { unrollRecurrent } from '../train/unroll.ts';
 import { stateWeights } from './train-checkpoint.ts';
 import { chooseParameters, isNamed, plainModel } from './train-prepare.ts';
 import type { Matched, TrainRequest } from './train-request.ts';
+import { retaining } from './train-retain.ts';
 import { type Lesson, teach } from './train-teachers.ts';
 
 export interface TrainGraphs {
@@ -45,23 +49,27 @@ export async function makeGraphs(
   const forward = await plainModel(original, batch, sample);
   const adapters = request.lora ? adapt(forward, request) : [];
   const [plain, inference] = [forward.clone(), forward.clone()];
+  roundBiases(inference, request.qat?.fake.biases ?? []);
   const { trained, fixed } = chooseParameters(forward, request.freeze);
+  openFused(forward);
   unrollRecurrent(forward);
   const own = request.lora ? onlyAdapters(trained, adapters) : trained;
   if (own.length === 0) {
     const reasons = [...fixed].map(([value, why]) => `"${value.name}": ${why}`);
     throw nothingTrainable(request.path, reasons);
   }
+  const scales = request.qat ? scalesOf(request, forward) : undefined;
   const isFrozen = (node: Node) => request.freeze.some((pattern) => pattern.matches(node));
   // Beside low-rank changes everything stays as it was.
   const buffers = request.lora ? [] : trainBatchNorms(forward, isFrozen);
   const taught = await teach(request, forward, sample);
-  const parameters = [...own, ...taught.projections];
+  const objective = await retaining(request, forward, own, taught.objective, sample);
+  const parameters = [...own, ...(scales?.keys() ?? []), ...taught.projections];
   // Looping the step renames them.
   const trainedNames = parameters.map(({ name }) => name);
   const projections = taught.projections.map(({ name }) => name);
   const ends = { inputs: forward.graph.inputs, outputs: forward.graph.outputs };
-  const targets = taught.objective.targets(ends, objectiveSettings);
+  const targets = objective.targets(ends, objectiveSettings);
   if (optimization.precision) {
     useHalf(forward, optimization.precision, request.session.provider === 'cuda');
   }
@@ -69,7 +77,7 @@ export async function makeGraphs(
     model: forward,
     parameters,
     buffers,
-    objective: taught.objective,
+    objective,
     settings: objectiveSettings,
     optimizer: optimization.optimizer,
     optimizerSettings: optimization.settings,
@@ -77,18 +85,31 @@ export async function makeGraphs(
     clipNorm: optimization.clipNorm,
     clipValue: optimization.clipValue,
     accumulate: optimization.accumulate > 1 ? optimization.accumulate : undefined,
+    adapts: optimization.adapts,
+    samples: request.isPaired ? batch / 2 : batch,
     averaging: optimization.averaging,
     precision: optimization.precision,
     gradientBits: optimization.gradientBits,
+    penalises: request.structured !== undefined,
+    scales,
     sparsity: sparsity && { rule: sparsity.rule, applies: decays },
   });
   return {
     plain,
     training,
-    evaluation: await evaluationOf(request, inference, training, sample),
+    evaluation: await evaluationOf(
+      request,
+      inference,
+      new Set(stateWeights(training).keys()),
+      sample,
+    ),
     targets,
     trained: trainedNames,
-    fixed: new Map([...fixed].map(([value, why]) => [value.name, why])),
+    fixed: new Map(
+      [...fixed].flatMap(([value, why]) =>
+        scales?.has(value) ? [] : [[value.name, why] as const],
+      ),
+    ),
     matched: taught.matched,
     lessons: taught.lessons,
     finish: (weights) => finished(request.original, weights, adapters, projections),
@@ -110,15 +131,33 @@ function onlyAdapters(trained: readonly Value[], adapters: readonly Adapter[]): 
   return trained.filter(({ name }) => names.has(name));
 }
 
-/** Judged by labels where there are some, else by the teachers. */
+/** Scales of fake quantisation, but for those that a pattern freezes. */
+function scalesOf({ qat, freeze }: TrainRequest, forward: Model): Map<Value, number> {
+  const ofWeights = new Set(qat?.fake.weights.map(({ scale }) => scale));
+  const found = learnedScales(forward, ofWeights);
+  for (const value of found.keys()) {
+    if (freeze.some((pattern) => isNamed(value, pattern))) found.delete(value);
+  }
+  return found;
+}
+
+/** Validation of a model by itself. */
+export async function evaluationOfWritten(
+  request: TrainRequest,
+  model: Model,
+  sample: Feeds,
+): Promise<EvaluationGraph | undefined> {
+  return evaluationOf(request, await plainModel(model, request.batch, sample), new Set(), sample);
+}
+
+/** Judged by labels where there are some, else by the teachers; `names`: weights that are fed. */
 async function evaluationOf(
   request: TrainRequest,
   inference: Model,
-  training: TrainingGraph,
+  names: ReadonlySet<string>,
   sample: Feeds,
 ): Promise<EvaluationGraph | undefined> {
   if (!request.validation) return undefined;
-  const names = new Set(stateWeights(training).keys());
   const weights = [...inference.graph.initializers].filter(({ name }) => names.has(name));
   const { teaching } = request;
   const alone = { ...request, teaching: teaching && { ...teaching, cache: undefined } };

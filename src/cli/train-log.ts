@@ -2,6 +2,7 @@
 
 import { appendFileSync, writeFileSync } from 'node:fs';
 import type { Reporter } from '../report/reporter.ts';
+import type { RateRange } from '../train/rate-range.ts';
 import type { Progress } from '../train/trainer.ts';
 import { EventFile } from './tensorboard.ts';
 import type { Evaluation, RunFacts } from './train-request.ts';
@@ -41,6 +42,7 @@ export class TrainLog {
     this.#started = performance.now();
     const { reporter } = this.#options;
     const { trained, fixed, steps, stepsPerEpoch, nodes, firstStep } = facts;
+    if (facts.rateRange) reporter.info(rateLine(facts.rateRange));
     const resumed = firstStep > 0 ? `, from step ${firstStep}` : '';
     reporter.info(
       `training ${trained.length} tensors for ${steps} steps (${stepsPerEpoch} an epoch)${resumed}`,
@@ -98,6 +100,15 @@ export class TrainLog {
     const { log } = this.#options;
     if (log) appendFileSync(log, `${JSON.stringify(facts)}\n`);
   }
+}
+
+function rateLine({ chosen, rule, steepest, lowest, end, curve }: RateRange): string {
+  const digits = (rate: number) => rate.toPrecision(2);
+  const why =
+    rule === 'fall'
+      ? `the loss falls fastest at ${digits(steepest)} and is lowest at ${digits(lowest)}`
+      : `the loss does not fall, and grows out of hand at ${digits(end)}`;
+  return `rate ${digits(chosen)} from a test of ${curve.length} updates: ${why}`;
 }
 
 function words(means: ReadonlyMap<string, number>): string {

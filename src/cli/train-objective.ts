@@ -8,11 +8,11 @@ import { elementsOf } from '../tensor/elements.ts';
 import type { Masking } from '../train/masking.ts';
 import type { ObjectiveName } from '../train/objectives/index.ts';
 import { tokenInput } from '../train/objectives/language.ts';
-
-const LABELS = ['labels', 'label', 'y', 'target', 'targets'];
+import { LABEL_NAMES } from '../train/targets.ts';
 
 export function inferObjective(model: Model, sample: Batch): ObjectiveName {
-  const name = LABELS.find((one) => sample.targets.has(one));
+  if (sample.targets.has('boxes')) return 'detect';
+  const name = LABEL_NAMES.find((one) => sample.targets.has(one));
   const target = name === undefined ? undefined : sample.targets.get(name);
   const rank = model.graph.outputs[0]?.shape?.length ?? 0;
   if (target) {

@@ -1,6 +1,7 @@
 // What `train` shows: how the loss went, what validation says, how fast it was.
 
-import type { Block, Json, ModelSummary } from '../report/report.ts';
+import { type Block, formatCount, type Json, type ModelSummary } from '../report/report.ts';
+import type { PartOutcome } from './prune-plan.ts';
 import type { TrainLog } from './train-log.ts';
 import type { Evaluation, TrainResult } from './train-request.ts';
 
@@ -10,11 +11,20 @@ interface Findings {
   readonly result: TrainResult;
   readonly before: ModelSummary;
   readonly after: ModelSummary;
+  /** What was cut of the model at the end. */
+  readonly cut?: { readonly parts: readonly PartOutcome[] } | undefined;
 }
 
 const CURVE = 12;
 
-export function trainMetrics({ objective, log, result }: Findings): Record<string, Json> {
+export function trainMetrics({
+  objective,
+  log,
+  result,
+  before,
+  after,
+  cut,
+}: Findings): Record<string, Json> {
   const { last, seconds, facts } = log;
   const done = result.position.step - (facts?.firstStep ?? 0);
   const validation = lastOf(result);
@@ -23,16 +33,28 @@ export function trainMetrics({ objective, log, result }: Findings): Record<strin
     steps: result.position.step,
     ...Object.fromEntries(last?.means ?? []),
     ...(validation ? { validation: Object.fromEntries(validation.metrics) } : {}),
+    ...(result.written ? { written: Object.fromEntries(result.written) } : {}),
     steps_per_s: seconds > 0 ? done / seconds : 0,
     training_seconds: seconds,
     build_ms: facts?.buildMs ?? 0,
     load_ms: facts?.loadMs ?? 0,
     skipped_steps: log.skipped,
+    ...(cut
+      ? { pruned: prunedJson(cut.parts), parameters: [before.parameters, after.parameters] }
+      : {}),
     trained_tensors: facts?.trained.length ?? 0,
+    ...(facts?.rateRange
+      ? {
+          lr_range: {
+            ...facts.rateRange,
+            curve: facts.rateRange.curve.map((point) => ({ ...point })),
+          },
+        }
+      : {}),
   };
 }
 
-export function trainBlocks({ objective, log, result, after }: Findings): Block[] {
+export function trainBlocks({ objective, log, result, before, after, cut }: Findings): Block[] {
   const { last, facts, seconds } = log;
   const validation = lastOf(result);
   const shown = (metrics: ReadonlyMap<string, number> | undefined) =>
@@ -45,12 +67,32 @@ export function trainBlocks({ objective, log, result, after }: Findings): Block[
         ['steps', `${result.position.step} of ${facts?.steps ?? 0}${state}`],
         ['last loss', shown(last?.means)],
         ...(validation ? [['validation', shown(validation.metrics)] as const] : []),
+        ...(result.written ? [['as written', shown(result.written)] as const] : []),
         ['time', `${seconds.toFixed(1)} s, ${last?.stepsPerSecond.toPrecision(3) ?? 0} steps/s`],
         ['written', after.path],
       ],
     },
+    ...(cut ? [cutTable(cut.parts, before, after)] : []),
     ...curve(result.evaluations),
   ];
+}
+
+function prunedJson(parts: readonly PartOutcome[]): Json {
+  return parts.map(({ part, kind, before, after }) => ({ group: part, kind, before, after }));
+}
+
+function cutTable(parts: readonly PartOutcome[], before: ModelSummary, after: ModelSummary): Block {
+  const [from, to] = [before, after].map(({ parameters }) => formatCount(parameters));
+  return {
+    title: `Cut: ${from} parameters, now ${to}`,
+    columns: [
+      { name: 'group' },
+      { name: 'kind' },
+      { name: 'before', align: 'right' },
+      { name: 'after', align: 'right' },
+    ],
+    rows: parts.map(({ part, kind, before, after }) => [part, kind, before, after]),
+  };
 }
 
 function lastOf({ evaluations }: TrainResult): Evaluation | undefined {

@@ -9,9 +9,12 @@ import type { FeatureLossName } from '../train/distillation.ts';
 import type { Masking } from '../train/masking.ts';
 import type { LayerMap } from '../train/matching.ts';
 import type { Objective, ObjectiveSettings } from '../train/objectives/objective.ts';
+import type { RateRange } from '../train/rate-range.ts';
 import type { Course } from '../train/schedule.ts';
 import type { Position, Progress } from '../train/trainer.ts';
+import type { Qat } from './train-qat.ts';
 import type { OptimizationSettings } from './train-settings.ts';
+import type { StructuredPruning } from './train-structured.ts';
 
 export interface TrainRequest {
   readonly original: Model;
@@ -34,7 +37,13 @@ export interface TrainRequest {
   readonly resume: boolean;
   readonly freeze: readonly Pattern[];
   readonly lora?: LoraRequest | undefined;
+  readonly replay?: ReplayRequest | undefined;
+  readonly retention?: Retention | undefined;
+  /** Its twin is the model to train. */
+  readonly qat?: Qat | undefined;
   readonly teaching?: Teaching | undefined;
+  /** Whole units are pruned on the way. */
+  readonly structured?: StructuredPruning | undefined;
   readonly seed: number;
   readonly session: SessionOptions;
   /** Told of what was made, before the first step. */
@@ -48,6 +57,28 @@ export interface LoraRequest {
   readonly rank: number;
   readonly alpha: number;
   readonly targets: readonly Pattern[];
+}
+
+/** Older data in every batch. */
+export interface ReplayRequest {
+  readonly data: Dataset;
+  /** Of the samples of a batch. */
+  readonly share: number;
+  /** Samples of it that are kept, as many of each class; all where it is absent. */
+  readonly limit?: number | undefined;
+}
+
+/** What stays as it was before training. */
+export interface Retention {
+  /** The model with the classes it had. */
+  readonly before: Model;
+  readonly ewc?: { readonly data: Dataset; readonly weight: number };
+  readonly lwf?: {
+    readonly weight: number;
+    readonly soft: 'kl' | 'mse';
+    /** New classes compete with each other alone: no sample of the run shows an old one. */
+    readonly isAmongNew: boolean;
+  };
 }
 
 export interface Teaching {
@@ -102,6 +133,8 @@ export interface RunFacts {
   readonly nodes: number;
   readonly buildMs: number;
   readonly loadMs: number;
+  /** The test that the rate comes from. */
+  readonly rateRange?: RateRange | undefined;
 }
 
 export interface Evaluation {
@@ -112,8 +145,14 @@ export interface Evaluation {
 export interface TrainResult {
   /** Trained tensors by the names they have in the model. */
   readonly weights: ReadonlyMap<string, Tensor>;
+  /** As it is to be written. */
+  readonly model: Model;
+  /** Metrics of the written model, where it is quantised and there is data to validate on. */
+  readonly written?: ReadonlyMap<string, number> | undefined;
   /** Low-rank changes by name, before they were merged. */
   readonly adapters: ReadonlyMap<string, Tensor>;
+  /** What is zero and can be cut, by weight, where pruning of units is over. */
+  readonly penalties?: ReadonlyMap<string, Tensor> | undefined;
   readonly evaluations: readonly Evaluation[];
   readonly position: Position;
   readonly isStopped: boolean;

@@ -20,13 +20,17 @@ export class Watch {
   readonly evaluations: Evaluation[] = [];
   best: State | undefined;
   readonly #options: WatchOptions;
+  readonly #settled: number;
   readonly #judge: ((state: State) => Promise<Map<string, number>>) | undefined;
 
+  /** `settled`: the step from which on weights are comparable: all that is pruned is zero. */
   constructor(
     options: WatchOptions,
     judge: ((state: State) => Promise<Map<string, number>>) | undefined,
+    settled = 0,
   ) {
     this.#options = options;
+    this.#settled = settled;
     this.#judge = judge;
   }
 
@@ -36,6 +40,7 @@ export class Watch {
     const evaluation = { step: position.step, metrics };
     this.evaluations.push(evaluation);
     this.#options.onEvaluation?.(evaluation);
+    if (position.step < this.#settled) return { position: {}, stop: false };
     const score = scoreOf(metrics);
     if (position.best === undefined || score > position.best) {
       if (this.#options.keep === 'best') this.best = state;

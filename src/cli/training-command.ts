@@ -2,31 +2,31 @@
 
 import { Args, type Command, Flags, type Interfaces } from '@oclif/core';
 import type { Batch, Dataset } from '../data/dataset.ts';
-import { inputSpecs } from '../data/inputs.ts';
-import { openDataset } from '../data/open.ts';
 import { requireTrainingData } from '../errors/train.ts';
-import { badFlagValue } from '../errors/usage.ts';
-import { type Model, symbol } from '../graph/index.ts';
+import type { Model } from '../graph/index.ts';
 import { parsePattern } from '../passes/select.ts';
 import type { Outcome } from '../report/report.ts';
 import type { SessionOptions } from '../runtime/options.ts';
 import { resolveProvider } from '../runtime/provider.ts';
 import { writeCheckpoint } from '../train/checkpoint.ts';
-import { setClasses } from '../train/head.ts';
 import { OBJECTIVES, type ObjectiveName } from '../train/objectives/index.ts';
 import { BaseCommand, outputFlag, threadsFlag } from './base.ts';
-import { dataFlags, dataOptionsFrom, parseAmount } from './data-flags.ts';
+import { dataFlags, parseAmount } from './data-flags.ts';
 import { takeOverSignals } from './interrupt.ts';
 import { defaultOutput, readSound, summarize, writeOutput } from './models.ts';
+import { replayRequest, retention } from './retain-flags.ts';
 import { setSizes } from './sizes.ts';
 import { trainFlags } from './train-flags.ts';
 import { TrainLog } from './train-log.ts';
 import { inferObjective, maskingOf } from './train-objective.ts';
+import { checkQatFlags } from './train-qat.ts';
 import { trainBlocks, trainMetrics } from './train-report.ts';
 import type { LoraRequest, Teaching, TrainRequest } from './train-request.ts';
 import { runTraining } from './train-run.ts';
 import { objectiveSettings, optimizationSettings, totalSteps } from './train-settings.ts';
-import { putWeights } from './train-weights.ts';
+
+import { openTrainingData, writeVocabulary } from './training-data.ts';
+import { qatOf, setHead, structuredOf } from './training-model.ts';
 
 const BATCH = 32;
 
@@ -73,30 +73,77 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     const flags = this.flags as unknown as TrainingFlagValues;
     const path = this.requireModel((this.args as { model?: string }).model);
     if (!flags.data) throw requireTrainingData();
-    const original = readSound(path);
+    const given = readSound(path);
+    checkQatFlags(flags);
     const output = flags.output ?? defaultOutput(path, this.suffix);
     this.outputIsStdout = output === '-';
-    setSizes(original, this.sizes);
-    const before = summarize(original, path);
-    this.#setHead(original, flags);
-    const { data, validation } = await this.#datasets(original, flags);
-    const sample = await data.take?.([0]);
-    const inferred = () => (sample ? this.objectiveName(original, sample) : 'output');
-    const name = flags.objective ?? (flags.loss ? 'output' : inferred());
+    setSizes(given, this.sizes);
+    const before = summarize(given, path);
     const log = new TrainLog({
       reporter: this.reporter,
       log: flags.log,
       tensorboard: flags.tensorboard,
     });
+    const request = await this.#request(given, path, output, log);
+    const preview = await this.preview(request);
+    if (preview) return { input: before, ...preview };
     const stop = takeOverSignals();
-    const request: TrainRequest = {
-      original,
+    const result = await runTraining({ ...request, isStopped: stop.isAsked });
+    stop.release();
+    log.close();
+    if (flags['lora-out']) {
+      writeCheckpoint(flags['lora-out'], { state: result.adapters, facts: { lora: flags.lora } });
+    }
+    const { structured, data } = request;
+    const { weights, penalties } = result;
+    const cut = structured && penalties ? structured.cut(weights, penalties) : undefined;
+    if (structured && !cut) this.reporter.warn(NOT_CUT);
+    const after = await writeOutput(cut?.model ?? result.model, output, {
+      externalData: flags['external-data'],
+    });
+    if (data.vocabulary && output !== '-') writeVocabulary(data.vocabulary, output);
+    if (result.isStopped) process.exitCode = stop.exitCode;
+    const findings = { objective: request.name, log, result, before, after, cut };
+    return {
+      input: before,
+      output: after,
+      metrics: { ...trainMetrics(findings), data: data.summary },
+      steps: [],
+      blocks: trainBlocks(findings),
+    };
+  }
+
+  /** The run that the flags ask for; `given` gets the head that they ask for. */
+  async #request(
+    given: Model,
+    path: string,
+    output: string,
+    log: TrainLog,
+  ): Promise<TrainRequest & { readonly name: string }> {
+    const flags = this.flags as unknown as TrainingFlagValues;
+    const start = given.clone();
+    setHead(given, flags);
+    const session = await this.#session();
+    const { original, structured } = await structuredOf(given, flags);
+    const { data, validation, open } = await openTrainingData(original, flags);
+    const name = await this.#objective(original, data);
+    const sample = await data.take?.([0]);
+    const { batch = BATCH } = flags;
+    const { reporter } = this;
+    const qat = await qatOf(flags, { path, original, data, batch, session, reporter });
+    return {
+      name: name ?? 'teachers',
+      original: qat?.fake.model ?? original,
+      qat,
       path,
       data,
       validation,
-      batch: flags.batch ?? BATCH,
+      batch,
       objective: name && OBJECTIVES[name],
-      objectiveSettings: objectiveSettings(this.objectiveFlags(flags)),
+      objectiveSettings: {
+        ...objectiveSettings(this.objectiveFlags(flags)),
+        boxes: sample?.targets.get('boxes')?.shape[1],
+      },
       isPaired: name === 'contrastive',
       masking: name === 'mlm' ? maskingOf(original, flags) : undefined,
       optimization: optimizationSettings(flags),
@@ -110,43 +157,24 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
       freeze: flags.freeze.map(parsePattern),
       lora: loraRequest(flags),
       teaching: this.teaching(original),
+      replay: await replayRequest(flags, open),
+      retention: await retention(flags, start, name, open),
+      structured,
       seed: flags.seed,
-      session: await this.#session(),
+      session,
       onStart: (facts) => log.start(facts),
       onProgress: (progress) => log.progress(progress),
       onEvaluation: (evaluation) => log.evaluation(evaluation),
-      isStopped: stop.isAsked,
-    };
-    const preview = await this.preview(request);
-    if (preview) return { input: before, ...preview };
-    const result = await runTraining(request);
-    stop.release();
-    log.close();
-    if (flags['lora-out']) {
-      writeCheckpoint(flags['lora-out'], { state: result.adapters, facts: { lora: flags.lora } });
-    }
-    const after = await writeOutput(putWeights(original, result.weights), output, {
-      externalData: flags['external-data'],
-    });
-    if (result.isStopped) process.exitCode = stop.exitCode;
-    const findings = { objective: name ?? 'teachers', log, result, before, after };
-    return {
-      input: before,
-      output: after,
-      metrics: { ...trainMetrics(findings), data: data.summary },
-      steps: [],
-      blocks: trainBlocks(findings),
     };
   }
 
-  #setHead(model: Model, flags: TrainingFlagValues): void {
-    const { head, seed } = flags;
-    const more = flags['expand-classes'];
-    if (more !== undefined) setClasses(model, more, true, seed);
-    if (head === undefined) return;
-    const classes = /^classify:([1-9]\d*)$/.exec(head)?.[1];
-    if (!classes) throw badFlagValue('head', head, 'a kind and a number, as in classify:10');
-    setClasses(model, Number(classes), false, seed);
+  /** The named objective, or what the outputs and the data look like. */
+  async #objective(model: Model, data: Dataset): Promise<ObjectiveName | undefined> {
+    const flags = this.flags as unknown as TrainingFlagValues;
+    if (flags.objective) return flags.objective;
+    if (flags.loss) return 'output';
+    const sample = await data.take?.([0]);
+    return sample ? this.objectiveName(model, sample) : 'output';
   }
 
   async #session(): Promise<SessionOptions> {
@@ -155,25 +183,12 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     if (note) this.reporter.warn({ code: 'provider', message: note });
     return { provider, device, ...(flags.threads ? { threads: flags.threads } : {}) };
   }
-
-  /** What is trained on, and what is validated on: of --val, else the rest of --split. */
-  async #datasets(
-    original: Model,
-    flags: TrainingFlagValues,
-  ): Promise<{ data: Dataset; validation: Dataset | undefined }> {
-    const options = dataOptionsFrom(flags);
-    const specs = inputSpecs(original).map((input) => ({
-      ...input,
-      shape: [symbol('batch'), ...input.shape.slice(1)],
-    }));
-    const data = await openDataset(flags.data ?? '', specs, options);
-    const { split: _, part: __, ...whole } = options;
-    if (flags.val) return { data, validation: await openDataset(flags.val, specs, whole) };
-    if (options.split === undefined) return { data, validation: undefined };
-    const rest = { ...options, part: 'rest', limit: undefined } as const;
-    return { data, validation: await openDataset(flags.data ?? '', specs, rest) };
-  }
 }
+
+const NOT_CUT = {
+  code: 'not-cut',
+  message: 'the run ended before the units that were to go were zero: nothing was cut',
+};
 
 function loraRequest(flags: TrainingFlagValues): LoraRequest | undefined {
   const { lora: rank } = flags;

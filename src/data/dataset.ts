@@ -3,6 +3,7 @@
 import type { Dim } from '../graph/index.ts';
 import type { DType } from '../tensor/dtype.ts';
 import type { Feeds } from '../tensor/feeds.ts';
+import type { TokenizerFile } from './tokenizer-file.ts';
 
 /** One input of a model, as data has to fill it. */
 export interface InputSpec {
@@ -28,6 +29,8 @@ export interface TakeOptions {
 export interface Dataset {
   /** What was read and what was applied to it, in one line, for the report. */
   readonly summary: string;
+  /** A tokenizer that was made from this data: what other data has to be read with. */
+  readonly vocabulary?: TokenizerFile | undefined;
   /** Number of samples; undefined when there is no end (random data). */
   readonly length: number | undefined;
   /** Names of the classes, where the data has them; labels are positions in this list. */

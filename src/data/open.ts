@@ -8,12 +8,14 @@ import { idx } from './idx.ts';
 import { coco } from './image/coco.ts';
 import { imageFolder } from './image/folder.ts';
 import type { DataKind } from './kind.ts';
+import { openParallel } from './lines.ts';
 import { noise } from './noise.ts';
 import type { DataOptions } from './options.ts';
 import { table } from './table.ts';
 import { testset } from './testset.ts';
+import { text } from './text.ts';
 
-const KINDS: readonly DataKind[] = [npz, npy, idx, table, testset, imageFolder, coco];
+const KINDS: readonly DataKind[] = [npz, npy, idx, table, text, testset, imageFolder, coco];
 
 /** The dataset that `--data SPEC` names, for a model with these inputs. */
 export async function openDataset(
@@ -23,6 +25,7 @@ export async function openDataset(
 ): Promise<Dataset> {
   if (spec === 'random') return noise(inputs, options);
   const found = statSync(spec, { throwIfNoEntry: false });
+  if (!found && spec.includes(',')) return openParallel({ path: spec, inputs, options });
   if (!found) throw noSuchData(spec);
   const kind = KINDS.find((k) => k.matches(spec, found.isDirectory()));
   if (!kind) throw unknownDataKind(spec, ['random', ...KINDS.map((k) => k.summary)]);

@@ -4,6 +4,7 @@
 import { badFlagValue } from '../errors/usage.ts';
 import type { Augmentation } from './image/augment.ts';
 import type { Geometry } from './image/geometry.ts';
+import type { TokenizerFile } from './tokenizer-file.ts';
 
 export type Layout = 'nchw' | 'nhwc';
 export type Channels = 'rgb' | 'bgr';
@@ -36,12 +37,21 @@ export interface DataOptions {
   readonly channels?: Channels | undefined;
   /** What is done to images while training, at random. */
   readonly augment?: Augmentation | undefined;
-  /** Names of the classes, in the order of the model's outputs. */
-  readonly classes?: readonly string[] | undefined;
-  /** Leave out what cannot be read, and say how much that was. */
-  readonly skipBad?: boolean | undefined;
   /** The folder with the images that a file of annotations names. */
   readonly images?: string | undefined;
+  /** Names of classes in the order of the model's outputs: labels become positions in it. */
+  readonly classes?: readonly string[] | undefined;
+  /** `char`, `byte`, a path of a tokenizer.json, or the content of one. */
+  readonly tokenizer?: string | TokenizerFile | undefined;
+  /** Columns that hold texts: one, or two in one sample; or one and what is to be written for it. */
+  readonly text?: string | undefined;
+  readonly textPair?: string | undefined;
+  readonly textTarget?: string | undefined;
+  /** Tokens of a sample where the model leaves them open, and from one window of a text to the next. */
+  readonly seq?: number | undefined;
+  readonly stride?: number | undefined;
+  /** Samples that cannot be used are left out; else they are errors. */
+  readonly skipBad?: boolean | undefined;
 }
 
 /** `train=0.8` → 0.8. */

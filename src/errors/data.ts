@@ -118,13 +118,90 @@ export function noSuchColumn(column: string, columns: readonly string[], path: s
   });
 }
 
-export function notANumber(path: string, line: number, column: string, cell: string): XformError {
+export function notANumber(where: string, column: string, cell: string): XformError {
   return new XformError({
     kind: 'data',
     code: 'data-not-a-number',
     message: `"${cell}" in column "${column}" is not a number`,
-    where: `${path}:${line}`,
+    where,
     hint: 'Choose the columns with --features, and the target with --label.',
+  });
+}
+
+export function unknownClass(name: string, classes: readonly string[], where: string): XformError {
+  const list = classes.slice(0, 20).join(', ');
+  return new XformError({
+    kind: 'data',
+    code: 'data-class-unknown',
+    message: `there is no class "${name}"`,
+    where,
+    hint: `The classes of --classes are: ${list}${classes.length > 20 ? ', …' : ''}.`,
+  });
+}
+
+/** A character that a vocabulary of characters does not have. */
+export function unknownCharacter(character: string, where: string): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'data-character-unknown',
+    message: `the vocabulary has no character ${JSON.stringify(character)}`,
+    where,
+    hint: 'Make one from all texts: xform data tokenizer --kind char --train A.txt B.txt -o tokenizer.json.',
+  });
+}
+
+export function tokenizerMissing(): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'tokenizer-missing',
+    message: 'text has to be made tokens, but no tokenizer is given',
+    hint: 'Give --tokenizer with a tokenizer.json, char, or byte.',
+  });
+}
+
+export function textInputMissing(inputs: readonly string[]): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'data-input-missing',
+    message: 'the model has no input that takes tokens ([batch, sequence])',
+    where: `inputs ${inputs.map((name) => `"${name}"`).join(', ')}`,
+  });
+}
+
+export function targetInputMissing(inputs: readonly string[]): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'data-input-missing',
+    message: 'the model has no input that takes the target, like "decoder_input_ids"',
+    where: `inputs ${inputs.map((name) => `"${name}"`).join(', ')}`,
+    hint: 'Leave out --text-target if it has no decoder.',
+  });
+}
+
+export function tokenTooLarge(id: number, input: string, below: number): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'data-token-unknown',
+    message: `the tokenizer gives token ${id}, but input "${input}" takes those below ${below}`,
+    hint: 'Give the tokenizer that the model was made for, with --tokenizer.',
+  });
+}
+
+export function sequenceOpen(input: string): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'sequence-open',
+    message: `input "${input}" takes any number of tokens`,
+    hint: 'Say how many a sample has: --seq 128, say.',
+  });
+}
+
+export function seqDiffers(asked: number, fixed: number): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'sequence-fixed',
+    message: `the model takes ${fixed} tokens, not the ${asked} of --seq`,
+    hint: 'Leave out --seq.',
   });
 }
 

@@ -72,6 +72,16 @@ export function lossNotFinite(step: number, tensor: string | undefined): XformEr
   });
 }
 
+/** The range test of --lr auto saw too little before the loss was no number. */
+export function rateUnclear(updates: number): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'rate-unclear',
+    message: `no rate can be chosen: the loss was a number for ${updates} updates of the test only`,
+    hint: 'Name a rate with --lr, and look at the data and the weights: the first losses are no numbers.',
+  });
+}
+
 export function nothingTrainable(path: string, reasons: readonly string[]): XformError {
   const shown = reasons.length > 0 ? `: ${reasons.slice(0, SHOWN).join('; ')}` : '';
   return new XformError({
@@ -88,6 +98,15 @@ export function batchTooLarge(batch: number, samples: number): XformError {
     code: 'batch-too-large',
     message: `a batch of ${batch} is larger than the data, which has ${samples} samples`,
     hint: `Give --batch ${Math.max(1, samples)} or less.`,
+  });
+}
+
+export function replayTooSmall(share: number, batch: number): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'replay-share',
+    message: `a share of ${share} of old samples in a batch of ${batch} leaves no room for either old or new ones`,
+    hint: 'Change --replay-share or --batch: a batch needs one sample of each at least.',
   });
 }
 
@@ -145,7 +164,7 @@ export function objectiveUnclear(targets: readonly string[]): XformError {
     kind: 'usage',
     code: 'objective-unclear',
     message: `data with ${has} does not say what to train for`,
-    hint: 'Name an --objective: classify, regress, clm, mlm, contrastive, reconstruct.',
+    hint: 'Name an --objective: classify, regress, clm, mlm, contrastive, reconstruct, detect.',
   });
 }
 
@@ -164,6 +183,49 @@ export function headNotFound(path: string, found: string | undefined): XformErro
     code: 'no-head',
     message: `"${path}" does not end in a product whose classes could be changed${found ? `: found ${found}` : ''}`,
     hint: 'A head is a Gemm, MatMul or 1x1 Conv before the first output; --expand-classes wants more classes than there are.',
+  });
+}
+
+/** EWC asks each sample for its own gradient. */
+export function ewcNeedsSamples(): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'ewc-objective',
+    message: 'elastic weight consolidation needs an objective with a loss of each sample',
+    hint: 'Use --replay or --lwf with this objective.',
+  });
+}
+
+export function fisherNotFound(): XformError {
+  return new XformError({
+    kind: 'model',
+    code: 'ewc-weights',
+    message: 'none of the trained weights is one that the model had before',
+    hint: 'Leave --ewc out, or change --freeze.',
+  });
+}
+
+export function detectionOutput(shape: readonly number[]): XformError {
+  return new XformError({
+    kind: 'model',
+    code: 'no-detector',
+    message: `detection needs a first output [N, cells, 5 + classes], not [${shape.join(', ')}]`,
+    hint: 'Such an output holds x, y, w, h, objectness and classes of each cell, as YOLOX has it.',
+  });
+}
+
+export function detectionCells(
+  cells: number,
+  height: number,
+  width: number,
+  strides: readonly number[] | undefined,
+): XformError {
+  const which = strides ? `strides ${strides.join(', ')} do not` : 'no usual strides';
+  return new XformError({
+    kind: 'usage',
+    code: 'detector-strides',
+    message: `${which} make the ${cells} cells of the output from images of ${height} x ${width}`,
+    hint: 'Give the strides of its levels, finest first, with --strides 8,16,32.',
   });
 }
 

@@ -23,11 +23,16 @@ import { inferNode } from './infer.ts';
 /** One gradient per input; undefined where nothing flows. */
 export type Gradient = (c: GradientContext) => readonly (Value | undefined)[];
 
+/** What rounds to integers that stand for real numbers: gradients flow on through the integers. */
+export interface StraightThrough {
+  readonly straightThrough: Gradient;
+}
+
 /**
  * `stop`: the result does not change with small changes of the inputs (comparisons, indices,
  * rounding), so that nothing flows. A rule's absence, in contrast, is an error where it is needed.
  */
-export type GradientRule = Gradient | 'stop';
+export type GradientRule = Gradient | StraightThrough | 'stop';
 
 const rules = new Map<string, GradientRule>();
 
@@ -150,6 +155,11 @@ export class GradientContext {
 
   ints(values: readonly number[]): Value {
     return this.g.constant('ints', Tensor.int64(values));
+  }
+
+  /** An int64 scalar. */
+  int(value: number): Value {
+    return this.g.constant('int', Tensor.scalar('int64', value));
   }
 
   /** 1 where `condition` holds, else 0, in the type of `like`. */

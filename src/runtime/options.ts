@@ -25,6 +25,8 @@ export interface SessionOptions {
    * quantised MatMuls are computed as written, sums in a fixed order.
    */
   readonly exact?: boolean;
+  /** QuantizeLinear and DequantizeLinear are computed as they stand, and never fused to integer kernels. */
+  readonly keepPairs?: boolean;
   /** Worker threads sleep at once after a run, so that sessions measured in turn are not disturbed. */
   readonly stopSpinning?: boolean;
 }
@@ -36,6 +38,10 @@ export function toOrtOptions(options: SessionOptions): object {
   if (options.exact) {
     config['qdq_matmulnbits_accuracy_level'] = '0';
     config['use_deterministic_compute'] = '1';
+  }
+  if (options.keepPairs) {
+    config['disable_quant_qdq'] = '1';
+    config['disable_double_qdq_remover'] = '1';
   }
   if (options.stopSpinning) config['force_spinning_stop'] = '1';
   return {

@@ -4,12 +4,14 @@
 // clip(round_half_even(float32(x / scale)) + zeroPoint).
 
 import { type AffineOptions, affineOf, integerRange } from './affine.ts';
+import { packCodes } from './block-packing.ts';
 import { byteLengthOf, elementCount } from './dtype.ts';
 import { decodeElements } from './elements.ts';
 import { Tensor } from './tensor.ts';
 
 export interface ArrayScheme extends AffineOptions {
-  readonly type: 'int8' | 'uint8' | 'int16' | 'uint16';
+  /** Codes of int4 come one to a byte. */
+  readonly type: 'int4' | 'int8' | 'uint8' | 'int16' | 'uint16';
   /** The axis with a scale for each index; undefined: one scale for all. */
   readonly axis?: number | undefined;
 }
@@ -71,6 +73,17 @@ export async function codesOf(
   return codes;
 }
 
+/** Codes as a tensor holds them: those of int4 two to a byte. */
+export function codeBytes(type: ArrayScheme['type'], codes: Codes): Uint8Array {
+  const bytes = bytesOf(codes);
+  return type === 'int4'
+    ? packCodes(
+        bytes.map((code) => code & 0xf),
+        4,
+      )
+    : bytes;
+}
+
 /** The tensor as [outer, channels, inner], row by row. */
 interface Layout {
   readonly channels: number;
@@ -99,7 +112,7 @@ async function* pieces(tensor: Tensor): AsyncGenerator<Piece> {
 }
 
 function emptyCodes(type: ArrayScheme['type'], length: number): Codes {
-  if (type === 'int8') return new Int8Array(length);
+  if (type === 'int8' || type === 'int4') return new Int8Array(length);
   if (type === 'uint8') return new Uint8Array(length);
   return type === 'int16' ? new Int16Array(length) : new Uint16Array(length);
 }

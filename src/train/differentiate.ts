@@ -6,6 +6,7 @@ import { cutOff, gradientNeedsShape, noGradientOfForm } from '../errors/train.ts
 import {
   Builder,
   dependenciesOf,
+  type Graph,
   isStatic,
   type Model,
   type Node,
@@ -17,6 +18,7 @@ import { GradientContext, gradientOf, UnknownShape, UnsupportedForm } from '../o
 import { inferNode } from '../ops/index.ts';
 import { isFloat } from '../tensor/dtype.ts';
 import { floatTensor } from '../tensor/scale.ts';
+import { type Backpropagate, throughBranches } from './branches.ts';
 
 /**
  * Appends the backward pass of `loss` (a scalar of the main graph) to the model; the result maps each
@@ -24,11 +26,17 @@ import { floatTensor } from '../tensor/scale.ts';
  * Throws for an operator without a rule on the way, naming what it cuts off.
  */
 export function differentiate(model: Model, loss: Value, wrt: readonly Value[]): Map<Value, Value> {
-  const order = topologicalOrder(model.graph);
+  return backpropagate(model, model.graph, [[loss, oneLike(model, loss)]], wrt);
+}
+
+const backpropagate: Backpropagate = (model, graph, seeds, wrt) => {
+  const order = topologicalOrder(graph);
   const active = dependents(order, wrt);
-  requireRules(order, active, loss, wrt);
-  const backward = new Backward(model, active);
-  backward.send(loss, backward.one(loss));
+  const results = seeds.map(([value]) => value);
+  const [missing] = missingRules(order, active, results);
+  if (missing) throw cutOff(missing, behind(missing, wrt));
+  const backward = new Backward(model, graph, active);
+  for (const [value, gradient] of seeds) backward.send(value, gradient);
   for (const node of order.reverse()) backward.through(node);
   const found = new Map<Value, Value>();
   for (const value of wrt) {
@@ -36,35 +44,71 @@ export function differentiate(model: Model, loss: Value, wrt: readonly Value[]):
     if (gradient) found.set(value, gradient);
   }
   return found;
+};
+
+function oneLike(model: Model, loss: Value): Value {
+  const g = builderOf(model, model.graph);
+  const tensor = floatTensor(loss.dtype ?? 'float32', [], Float64Array.of(1));
+  const one = g.constant('one', tensor);
+  return loss.shape?.length === 0 ? one : g.op('Expand', [one, g.op('Shape', [loss])]);
 }
 
-/** Float values that depend on `wrt`, itself included; rules that stop gradients stop here. */
+function builderOf(model: Model, graph: Graph): Builder {
+  return new Builder(graph, undefined, (node) => inferNode(model, node));
+}
+
+function hasBranches(node: Node): boolean {
+  return node.domain === '' && node.op === 'If';
+}
+
+/**
+ * Values that depend on `wrt`, itself included: those of floating type, and integers that stand for
+ * real numbers. Rules that stop gradients stop here.
+ */
 function dependents(order: readonly Node[], wrt: readonly Value[]): Set<Value> {
   const active = new Set(wrt);
   for (const node of order) {
-    if (gradientOf(node) === 'stop') continue;
-    if (![...dependenciesOf(node)].some((value) => active.has(value))) continue;
-    for (const output of node.outputs) {
-      if (output.dtype === undefined || isFloat(output.dtype)) active.add(output);
-    }
+    const rule = gradientOf(node);
+    if (rule === 'stop') continue;
+    const inputs = [...dependenciesOf(node)].filter((value) => active.has(value));
+    if (inputs.length === 0) continue;
+    const isRounded = typeof rule === 'object' || inputs.some((value) => !isReal(value));
+    for (const output of node.outputs) if (isRounded || isReal(output)) active.add(output);
   }
   return active;
 }
 
-/** Before anything is written: every active operator that the loss depends on needs a rule. */
-function requireRules(
-  order: readonly Node[],
-  active: ReadonlySet<Value>,
+function isReal(value: Value): boolean {
+  return value.dtype === undefined || isFloat(value.dtype);
+}
+
+/** The operators without a rule that cut off some of `wrt` from the loss, with the names of those. */
+export function withoutRules(
+  model: Model,
   loss: Value,
   wrt: readonly Value[],
-): void {
-  const needed = new Set<Value>([loss]);
+): { readonly node: Node; readonly behind: readonly string[] }[] {
+  const order = topologicalOrder(model.graph);
+  const missing = missingRules(order, dependents(order, wrt), [loss]);
+  return missing.map((node) => ({ node, behind: behind(node, wrt) }));
+}
+
+/** Active operators without a rule that the results depend on. */
+function missingRules(
+  order: readonly Node[],
+  active: ReadonlySet<Value>,
+  results: readonly Value[],
+): Node[] {
+  const needed = new Set<Value>(results);
+  const missing: Node[] = [];
   for (const node of [...order].reverse()) {
     if (!node.outputs.some((value) => needed.has(value) && active.has(value))) continue;
     const inputs = [...dependenciesOf(node)].filter((value) => active.has(value));
-    if (inputs.length > 0 && !gradientOf(node)) throw cutOff(node, behind(node, wrt));
+    const hasRule = gradientOf(node) !== undefined || hasBranches(node);
+    if (inputs.length > 0 && !hasRule) missing.push(node);
     for (const value of inputs) needed.add(value);
   }
+  return missing;
 }
 
 /** Those of `wrt` from which a node can be reached. */
@@ -85,17 +129,10 @@ class Backward {
   readonly #parts = new Map<Value, Value[]>();
   readonly #g: Builder;
 
-  constructor(model: Model, active: ReadonlySet<Value>) {
+  constructor(model: Model, graph: Graph, active: ReadonlySet<Value>) {
     this.#model = model;
     this.#active = active;
-    this.#g = new Builder(model.graph, undefined, (node) => inferNode(model, node));
-  }
-
-  one(loss: Value): Value {
-    const tensor = floatTensor(loss.dtype ?? 'float32', [], Float64Array.of(1));
-    const one = this.#g.constant('one', tensor);
-    const isScalar = loss.shape?.length === 0;
-    return isScalar ? one : this.#g.op('Expand', [one, this.#g.op('Shape', [loss])]);
+    this.#g = builderOf(model, graph);
   }
 
   send(to: Value, gradient: Value): void {
@@ -113,13 +150,20 @@ class Backward {
 
   through(node: Node): void {
     const rule = gradientOf(node);
-    if (!rule || rule === 'stop') return;
+    if (rule === 'stop') return;
     const dy = node.outputs.map((value) => this.received(value));
     if (dy.every((gradient) => gradient === undefined)) return;
     const wanted = (value: Value) => this.#active.has(value);
+    if (hasBranches(node)) {
+      const found = throughBranches(this.#model, node, dy, wanted, backpropagate);
+      for (const [value, gradient] of found) this.send(value, gradient);
+      return;
+    }
+    if (!rule) return;
     if (!node.inputs.some((value) => value && wanted(value))) return;
     const context = new GradientContext(this.#model, node, this.#g, dy, wanted);
-    const gradients = this.#apply(node, () => rule(context));
+    const write = typeof rule === 'object' ? rule.straightThrough : rule;
+    const gradients = this.#apply(node, () => write(context));
     node.inputs.forEach((input, i) => {
       const gradient = gradients[i];
       if (!input || !gradient || !wanted(input)) return;
@@ -141,7 +185,7 @@ class Backward {
   #fitted(node: Node, index: number, input: Value, gradient: Value, c: GradientContext): Value {
     const summed = this.#apply(node, () => c.sumTo(gradient, input));
     const { shape, dtype } = summed;
-    if (dtype && input.dtype && dtype !== input.dtype) {
+    if (dtype && input.dtype && isReal(input) && dtype !== input.dtype) {
       throw new Error(`${node.describe()}: gradient ${index} is ${dtype}, not ${input.dtype}`);
     }
     const isStated = shape && input.shape && isStatic(shape) && isStatic(input.shape);

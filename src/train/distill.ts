@@ -20,6 +20,7 @@ import {
   logitsOf,
   type Mean,
   meanOf,
+  meanValue,
   type Objective,
   type ObjectiveContext,
 } from './objectives/objective.ts';
@@ -53,12 +54,11 @@ export function distilled(d: Distillation): Objective {
           : f.number(course.to, 'float32');
       const soft = softLoss(c, d, () => now('temperature', d.temperature));
       const { count } = soft;
-      const mean = ({ sum, count: n }: Mean) => f.div(sum, f.max(n, 1e-12));
-      let loss = mean(soft);
+      let loss = meanValue(f, soft);
       if (hard) {
         const share = now('alpha', d.alpha);
         const rest = f.op('Sub', [f.number(1, 'float32'), share]);
-        loss = f.add(f.mul(loss, share), f.mul(mean(hard.loss), rest));
+        loss = f.add(f.mul(loss, share), f.mul(meanValue(f, hard.loss), rest));
       }
       const metrics = new Map(hard?.metrics);
       metrics.set('soft', soft);
@@ -87,7 +87,7 @@ export function softFor({ inputs, outputs }: Ends, objective: Objective | undefi
   return isOverClasses || isOverTokens ? 'kl' : 'mse';
 }
 
-const NUMBERS = new Set<Objective>([OBJECTIVES.regress, OBJECTIVES.reconstruct]);
+const NUMBERS = new Set<Objective>([OBJECTIVES.regress, OBJECTIVES.reconstruct, OBJECTIVES.detect]);
 
 function softLoss(c: ObjectiveContext, d: Distillation, temperature: () => Value): Mean {
   const { f, outputs, real } = c;

@@ -10,8 +10,8 @@ import { STEP } from './dropout.ts';
 import { REAL } from './evaluation.ts';
 import { type Masking, maskTokens } from './masking.ts';
 import type { TargetSpec } from './objectives/objective.ts';
-import { BOUNDARY, DROP, type InputOf, PRUNE, RATE, SPARSITY } from './plan.ts';
-import type { Sampler } from './sampler.ts';
+import { BOUNDARY, DROP, type InputOf, PRUNE, RATE, SCALE_RATE, SHRINK, SPARSITY } from './plan.ts';
+import type { StepSamples } from './sampler.ts';
 import { targetOf } from './targets.ts';
 
 export interface FeederOptions {
@@ -34,7 +34,7 @@ export function augmentSeed(seed: number, epoch: number): number {
 }
 
 const PREFIX = 'target/';
-const OWN = new Set([RATE, BOUNDARY, REAL, SPARSITY, PRUNE, DROP, STEP]);
+const OWN = new Set([RATE, BOUNDARY, REAL, SPARSITY, PRUNE, DROP, SCALE_RATE, SHRINK, STEP]);
 
 export class Feeder {
   readonly #options: FeederOptions;
@@ -44,7 +44,7 @@ export class Feeder {
   }
 
   /** Stacked inputs of the steps from `step` on; augmented anew in each epoch. */
-  async training(sampler: Sampler, step: number, count: number): Promise<Feeds> {
+  async training(sampler: StepSamples, step: number, count: number): Promise<Feeds> {
     const { dataset, seed, isPaired, beside } = this.#options;
     const samples = sampler.samples(step, count);
     const epoch = sampler.epochOf(step);

@@ -22,6 +22,11 @@ export function graft(model: Model, other: Model, prefix: string): Value[] {
     rename(value);
     graph.initializers.add(value);
   }
+  // A teacher says what it knows: nothing is dropped out.
+  for (const node of [...other.graph.nodes]) {
+    const [x, y] = [node.input(0), node.outputs[0]];
+    if (node.op === 'Dropout' && x && y) other.graph.replace(y, x);
+  }
   const outputs = [...other.graph.outputs];
   other.graph.outputs = [];
   const [first] = graph.nodes;

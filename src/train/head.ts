@@ -63,9 +63,14 @@ function resized(head: Head, classes: number, keep: boolean, random: Random): Te
 function setBias(model: Model, bias: Value, classes: number, keep: boolean): void {
   const old = bias.data?.values() as Float32Array;
   const rank = bias.data?.shape.length ?? 1;
-  const values = Float32Array.from({ length: classes }, (_, c) => (keep ? (old[c] ?? 0) : 0));
+  const values = Float32Array.from({ length: classes }, (_, c) => (keep ? ownBias(old, c) : 0));
   const shape = [...new Array<number>(Math.max(0, rank - 1)).fill(1), classes];
   model.graph.setData(bias, Tensor.of('float32', shape, values));
+}
+
+/** New classes have none; one number stands for all that are there. */
+function ownBias(old: Float32Array, c: number): number {
+  return (old.length === 1 ? old[0] : old[c]) ?? 0;
 }
 
 /** Walks back from the output to the product that makes the classes. */

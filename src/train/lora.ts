@@ -3,7 +3,7 @@
 // change is added to the weight and not to its results, so that it is the same for MatMul, Gemm,
 // convolutions and embeddings, and merging is what the graph computes anyway.
 
-import { Builder, type Model, type Value } from '../graph/index.ts';
+import { Builder, type Model, type Use, type Value } from '../graph/index.ts';
 import { inferNode } from '../ops/index.ts';
 import { Random } from '../tensor/random.ts';
 import { Tensor } from '../tensor/tensor.ts';
@@ -42,7 +42,15 @@ const USERS: Readonly<Record<string, number>> = {
 function isWeight(value: Value): boolean {
   const rank = value.data?.shape.length ?? 0;
   if (rank < 2 || value.dtype !== 'float32' || value.uses.length === 0) return false;
-  return value.uses.every(({ node, index }) => USERS[node.op] === index);
+  return readersOf(value).every(({ node, index }) => USERS[node.op] === index);
+}
+
+/** Who reads a weight, through the pair of operators that fake quantisation puts behind it. */
+function readersOf({ uses }: Value): readonly Use[] {
+  const [use, ...others] = uses;
+  if (!use || others.length > 0 || use.node.op !== 'QuantizeLinear' || use.index > 0) return uses;
+  const behind = use.node.output.uses;
+  return behind.flatMap(({ node }) => node.outputs.flatMap((value) => value.uses));
 }
 
 function addAdapter(model: Model, weight: Value, options: LoraOptions): Adapter {

@@ -28,6 +28,8 @@ export interface OptimizerSettings {
 export interface Optimizer {
   readonly summary: string;
   readonly slots: readonly string[];
+  /** Whether steps have a size of their own: twice the gradient makes the same step. */
+  readonly isNormalised: boolean;
   readonly defaults: Partial<OptimizerSettings> & { readonly rate: number };
   update(f: Formula, u: Update, s: OptimizerSettings): { parameter: Value; slots: Value[] };
 }
@@ -75,6 +77,7 @@ export const OPTIMIZERS: Readonly<Record<string, Optimizer>> = {
   adamw: {
     summary: 'Adam with decoupled weight decay (Loshchilov and Hutter 2019)',
     slots: ['m', 'v'],
+    isNormalised: true,
     defaults: { rate: 1e-3 },
     update(f, u, s) {
       const [m, v] = moments(f, u, u.gradient, s);
@@ -84,6 +87,7 @@ export const OPTIMIZERS: Readonly<Record<string, Optimizer>> = {
   adam: {
     summary: 'adaptive moments (Kingma and Ba 2015); weight decay is L2',
     slots: ['m', 'v'],
+    isNormalised: true,
     defaults: { rate: 1e-3 },
     update(f, u, s) {
       const [m, v] = moments(f, u, regularised(f, u), s);
@@ -93,6 +97,7 @@ export const OPTIMIZERS: Readonly<Record<string, Optimizer>> = {
   sgd: {
     summary: 'gradient descent with momentum, of Nesterov where asked',
     slots: ['m'],
+    isNormalised: false,
     defaults: { rate: 0.1 },
     update(f, u, s) {
       const gradient = regularised(f, u);
@@ -104,6 +109,7 @@ export const OPTIMIZERS: Readonly<Record<string, Optimizer>> = {
   rmsprop: {
     summary: 'gradient over its root mean square (Tieleman and Hinton 2012)',
     slots: ['v'],
+    isNormalised: true,
     defaults: { rate: 1e-3, beta2: 0.99 },
     update(f, u, s) {
       const gradient = regularised(f, u);
@@ -115,6 +121,7 @@ export const OPTIMIZERS: Readonly<Record<string, Optimizer>> = {
   adagrad: {
     summary: 'gradient over the root of the sum of its squares (Duchi et al. 2011)',
     slots: ['v'],
+    isNormalised: true,
     defaults: { rate: 1e-2, epsilon: 1e-10 },
     update(f, u, s) {
       const gradient = regularised(f, u);
@@ -126,6 +133,7 @@ export const OPTIMIZERS: Readonly<Record<string, Optimizer>> = {
   lion: {
     summary: 'sign of an interpolated momentum (Chen et al. 2023)',
     slots: ['m'],
+    isNormalised: true,
     defaults: { rate: 1e-4, beta2: 0.99 },
     update(f, u, s) {
       const m = u.slots[0] as Value;
@@ -139,6 +147,7 @@ export const OPTIMIZERS: Readonly<Record<string, Optimizer>> = {
   lamb: {
     summary: 'Adam with a trust ratio for each tensor (You et al. 2020)',
     slots: ['m', 'v'],
+    isNormalised: true,
     defaults: { rate: 1e-3, epsilon: 1e-6 },
     update(f, u, s) {
       const [m, v] = moments(f, u, u.gradient, s);

@@ -41,7 +41,10 @@ function whyNot(value: Value): string | undefined {
   );
   if (isStatistic) return 'a running statistic';
   if (uses.every(({ node, index }) => node.op === 'Resize' && index > 0)) return 'not a weight';
-  if (uses.every(({ node }) => /^(De)?[Qq]uantizeLinear$/.test(node.op))) return 'a scale';
+  const isScale = uses.every(
+    ({ node, index }) => /^(De)?[Qq]uantizeLinear$/.test(node.op) && index > 0,
+  );
+  if (isScale) return 'a scale';
   if (isMask(value)) return 'a mask';
   return undefined;
 }

@@ -32,16 +32,24 @@ export interface StepPlan {
   readonly clipValue?: number | undefined;
   /** Micro-batches whose gradients are averaged for one update. */
   readonly accumulate?: number | undefined;
+  /** The rate follows the noise of the gradients; needs two micro-batches or more. */
+  readonly adapts?: boolean | undefined;
+  /** Samples of a micro-batch. */
+  readonly samples?: number | undefined;
   /** Share of the old in the moving average of the weights. */
   readonly averaging?: number | undefined;
   /** Products in half precision; the loss is scaled for float16. */
   readonly precision?: 'float16' | 'bfloat16' | undefined;
   /** Gradients are rounded to so many bits, what is lost is added to the next ones. */
   readonly gradientBits?: number | undefined;
+  /** Scales of fake quantisation among the parameters, each with the factor of its gradient. */
+  readonly scales?: ReadonlyMap<Value, number> | undefined;
   /** Weights that become zero while training. */
   readonly sparsity?:
     | { readonly rule: SparsityRule; applies(parameter: Value): boolean }
     | undefined;
+  /** Units are pruned by a penalty that grows. */
+  readonly penalises?: boolean | undefined;
 }
 
 export type StateKind =
@@ -52,6 +60,7 @@ export type StateKind =
   | 'sum'
   | 'mask'
   | 'score'
+  | 'penalty'
   | 'residue'
   | 'scalar';
 
@@ -83,8 +92,12 @@ export interface TrainingGraph {
 
 /** Per-step inputs that the trainer feeds beside data. */
 export const RATE = 'rate';
+/** The rate of scales, which stay as they are at the end of a run. */
+export const SCALE_RATE = 'scale_rate';
 export const BOUNDARY = 'boundary';
 /** Share of zeros that is due, whether masks are made anew, and the share that may move (RigL). */
 export const SPARSITY = 'sparsity';
 export const PRUNE = 'prune';
 export const DROP = 'drop';
+/** Share of what is penalised that goes. */
+export const SHRINK = 'shrink';

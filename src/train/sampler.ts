@@ -3,7 +3,15 @@
 
 import { Random } from '../tensor/random.ts';
 
-export class Sampler {
+/** The samples of the steps of a run, by number. */
+export interface StepSamples {
+  readonly stepsPerEpoch: number;
+  epochOf(step: number): number;
+  /** Samples of `count` steps from `step` on, all of one epoch. */
+  samples(step: number, count: number): readonly number[];
+}
+
+export class Sampler implements StepSamples {
   readonly #samples: number;
   readonly #batch: number;
   readonly #seed: number;

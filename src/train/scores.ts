@@ -108,8 +108,8 @@ export function scoresOutput(model: Model): Value {
   return found ?? (model.graph.outputs[0] as Value);
 }
 
-/** [N, C] stays, [N, S, C] becomes [N·S, C], [N, C, H, W] becomes [N·H·W, C]. */
-function flatLogits(f: Formula, output: Value): Value {
+/** Logits of an output: [N, C] stays, [N, S, C] becomes [N·S, C], [N, C, H, W] becomes [N·H·W, C]. */
+export function flatLogits(f: Formula, output: Value): Value {
   const logits = logitsOf(output, ['Softmax', 'LogSoftmax']);
   const shape = (logits.shape ?? []).map(Number);
   if (shape.length === 2) return logits;

@@ -7,6 +7,7 @@ import { differentiate } from './differentiate.ts';
 import { applyDropout } from './dropout.ts';
 import { Formula } from './formula.ts';
 import { type Carried, loopOver } from './loop.ts';
+import { meanValue } from './objectives/objective.ts';
 import type { InputOf, StepPlan, TrainingGraph } from './plan.ts';
 import { lossScale } from './precision.ts';
 import type { Course } from './schedule.ts';
@@ -40,7 +41,7 @@ export function buildTraining(plan: StepPlan): TrainingGraph {
       return value;
     },
   });
-  const loss = f.div(judged.loss.sum, f.max(judged.loss.count, 1e-12));
+  const loss = meanValue(f, judged.loss);
   const scaling = plan.precision === 'float16' ? lossScale(f, state) : undefined;
   const scaled = scaling ? f.mul(loss, scaling.scale) : loss;
   const gradients = differentiate(model, scaled, plan.parameters);
@@ -57,8 +58,9 @@ export function buildTraining(plan: StepPlan): TrainingGraph {
   return { ...assemble(plan, data, state, reported), courses };
 }
 
-function addTargets(
-  { model, objective, settings }: StepPlan,
+/** Makes the targets of the objective inputs of the graph; by name. */
+export function addTargets(
+  { model, objective, settings }: Pick<StepPlan, 'model' | 'objective' | 'settings'>,
   ends: { inputs: Value[]; outputs: Value[] },
 ): Map<string, Value> {
   const [batch] = ends.outputs[0]?.shape ?? [1];

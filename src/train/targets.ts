@@ -6,11 +6,12 @@ import type { Feeds } from '../tensor/feeds.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { TargetSpec } from './objectives/objective.ts';
 
-const OTHER_NAMES = ['labels', 'label', 'y', 'target', 'targets'];
+/** What labels are called. */
+export const LABEL_NAMES = ['labels', 'label', 'y', 'target', 'targets'];
 
 /** The target of `count` samples, [count, …shape]. */
 export function targetOf(spec: TargetSpec, targets: Feeds, count: number): Tensor {
-  const name = [spec.name, ...OTHER_NAMES].find((one) => targets.has(one));
+  const name = [spec.name, ...LABEL_NAMES].find((one) => targets.has(one));
   const found = name === undefined ? undefined : targets.get(name);
   if (!found) throw targetMissing(spec.name, [...targets.keys()]);
   const size = spec.shape.reduce((a, b) => a * b, 1);
@@ -20,8 +21,23 @@ export function targetOf(spec: TargetSpec, targets: Feeds, count: number): Tenso
   }
   const shape = [count, ...spec.shape];
   const values = Float64Array.from(elementsOf(found) as ArrayLike<number | bigint>, Number);
-  if (spec.below !== undefined) checkRange(values, spec.below);
+  const { below, every = 1 } = spec;
+  if (below !== undefined) {
+    checkRange(
+      values.filter((_, i) => i % every === 0),
+      below,
+    );
+  }
   return Tensor.of(spec.dtype, shape, values);
+}
+
+/** Labels of classes, one whole number for each of `count` samples; undefined where there are none. */
+export function classLabels(targets: Feeds, count: number): number[] | undefined {
+  const name = LABEL_NAMES.find((one) => targets.has(one));
+  const found = name === undefined ? undefined : targets.get(name);
+  if (found?.size !== count || found.dtype === 'string') return undefined;
+  const labels = Array.from(elementsOf(found) as ArrayLike<number | bigint>, Number);
+  return labels.every(Number.isInteger) ? labels : undefined;
 }
 
 function checkRange(labels: Float64Array, below: number): void {

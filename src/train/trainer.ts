@@ -5,11 +5,9 @@
 import { lossNotFinite } from '../errors/train.ts';
 import type { Feeds } from '../tensor/feeds.ts';
 import { Tensor } from '../tensor/tensor.ts';
-import { STEP } from './dropout.ts';
+import { type Clock, stepInputs } from './clock.ts';
 import { NEXT, STEPS } from './loop.ts';
-import { BOUNDARY, DROP, PRUNE, RATE, SPARSITY, type TrainingGraph } from './plan.ts';
-import { courseAt } from './schedule.ts';
-import { type SparsitySchedule, sparsityAt } from './sparsity.ts';
+import type { TrainingGraph } from './plan.ts';
 
 export type State = ReadonlyMap<string, Tensor>;
 
@@ -44,17 +42,14 @@ export interface Verdict {
   readonly stop: boolean;
 }
 
-export interface TrainerPlan {
-  readonly graph: TrainingGraph;
+export interface TrainerPlan extends Clock {
   readonly steps: number;
   readonly stepsPerEpoch: number;
-  readonly accumulate: number;
-  /** The rate of an update, from 0. */
-  rate(update: number): number;
-  readonly sparsity?: SparsitySchedule | undefined;
   /** Steps after which something has to happen: every so many. */
   readonly evaluateEvery: number;
   readonly checkpointEvery: number;
+  /** The step before which the context chooses what is pruned. */
+  readonly chooseAt?: number | undefined;
 }
 
 export interface TrainerContext {
@@ -63,6 +58,8 @@ export interface TrainerContext {
   feed(step: number, count: number): Promise<Feeds>;
   evaluate?(state: State, position: Position): Promise<Verdict>;
   save?(state: State, position: Position): Promise<void>;
+  /** The state with the choice of what is pruned in it. */
+  choose?(state: State): Promise<State>;
   report?(progress: Progress): void;
   /** The name of the first tensor that is not finite with the data of a step. */
   diagnose?(state: State, step: number): Promise<string | undefined>;
@@ -96,6 +93,11 @@ export function initialState({ state }: TrainingGraph): Map<string, Tensor> {
   return new Map(state.map(({ name, initial }) => [name, initial]));
 }
 
+/** The state that a run of the graph ends with. */
+export function nextState({ state }: TrainingGraph, results: Feeds): State {
+  return new Map(state.map(({ name }) => [name, results.get(`${NEXT}${name}`) as Tensor]));
+}
+
 class Run {
   readonly #plan: TrainerPlan;
   readonly #context: TrainerContext;
@@ -114,6 +116,9 @@ class Run {
   async toEnd(): Promise<Trained> {
     let isStopped = false;
     while (this.#position.step < this.#plan.steps && !isStopped) {
+      if (this.#context.choose && this.#position.step === this.#plan.chooseAt) {
+        this.#state = await this.#context.choose(this.#state);
+      }
       await this.#chunk();
       const stop = await this.#between();
       isStopped = this.#context.isStopped?.() ?? false;
@@ -127,8 +132,9 @@ class Run {
 
   /** Steps until something has to happen. */
   #room(step: number): number {
-    const { steps, stepsPerEpoch, evaluateEvery, checkpointEvery } = this.#plan;
+    const { steps, stepsPerEpoch, evaluateEvery, checkpointEvery, chooseAt = 0 } = this.#plan;
     const borders = [stepsPerEpoch, evaluateEvery, checkpointEvery].map((n) => n - (step % n));
+    if (step < chooseAt) borders.push(chooseAt - step);
     return Math.min(steps - step, ...borders);
   }
 
@@ -137,8 +143,10 @@ class Run {
     const chunk = this.#next?.step === step ? this.#next : this.#prepare(step);
     const started = performance.now();
     const data = await chunk.feeds;
-    const rates = this.#rates(step, chunk.count);
-    const feeds = new Map([...data, ...this.#state, ...rates]);
+    const { rateFactor } = this.#position;
+    const rate = (update: number) => this.#plan.rate(update) * rateFactor;
+    const told = stepInputs({ ...this.#plan, rate }, step, chunk.count);
+    const feeds = new Map([...data, ...this.#state, ...told]);
     feeds.set(STEPS, Tensor.scalar('int64', chunk.count));
     const ran = performance.now();
     const running = this.#context.run(feeds);
@@ -147,9 +155,7 @@ class Run {
     this.#next = after < this.#plan.steps ? this.#prepare(after) : undefined;
     const results = await running;
     const ms = performance.now() - ran;
-    this.#state = new Map(
-      this.#plan.graph.state.map(({ name }) => [name, results.get(`${NEXT}${name}`) as Tensor]),
-    );
+    this.#state = nextState(this.#plan.graph, results);
     await this.#report(results, step, chunk.count, ms, performance.now() - started - ms);
     this.#position = { ...this.#position, step: after };
     this.#resize(ms / chunk.count);
@@ -170,58 +176,6 @@ class Run {
     );
     const most = Math.max(1, Math.min(MOST_STEPS, Math.floor(CHUNK_BYTES / bytes)));
     this.#size = Math.max(1, Math.min(most, Math.round(CHUNK_MS / stepMs), this.#size * 8));
-  }
-
-  /** What a step is told beside its data: rate, courses, end of a group, zeros that are due. */
-  #rates(step: number, count: number): Map<string, Tensor> {
-    const { accumulate, rate, graph, sparsity, steps } = this.#plan;
-    const { rateFactor } = this.#position;
-    const at = (i: number) => Math.floor((step + i) / accumulate);
-    const numbers = (of: (i: number) => number) =>
-      Tensor.of(
-        'float32',
-        [count],
-        Float32Array.from({ length: count }, (_, i) => of(i)),
-      );
-    const flags = (of: (i: number) => boolean) =>
-      Tensor.fromBytes(
-        'bool',
-        [count],
-        Uint8Array.from({ length: count }, (_, i) => +of(i)),
-      );
-    const feeds = new Map([[RATE, numbers((i) => rate(at(i)) * rateFactor)]]);
-    for (const [name, course] of graph.courses) {
-      feeds.set(
-        name,
-        numbers((i) => courseAt(course, step + i, steps)),
-      );
-    }
-    if (graph.data.some(({ name }) => name === BOUNDARY)) {
-      feeds.set(
-        BOUNDARY,
-        flags((i) => (step + i + 1) % accumulate === 0),
-      );
-    }
-    if (graph.data.some(({ name }) => name === STEP)) {
-      const numbered = Float64Array.from({ length: count }, (_, i) => step + i);
-      feeds.set(STEP, Tensor.of('float64', [count], numbered));
-    }
-    if (sparsity) {
-      const due = (i: number) => sparsityAt(sparsity, at(i));
-      feeds.set(
-        SPARSITY,
-        numbers((i) => due(i).sparsity),
-      );
-      feeds.set(
-        PRUNE,
-        flags((i) => due(i).prune),
-      );
-      feeds.set(
-        DROP,
-        numbers((i) => due(i).drop),
-      );
-    }
-    return feeds;
   }
 
   async #report(

@@ -5,7 +5,18 @@
 import { Builder, Graph, type Value } from '../graph/index.ts';
 import { Formula } from './formula.ts';
 import { roundGradient } from './gradient-bits.ts';
-import { BOUNDARY, DROP, PRUNE, RATE, SPARSITY, type StepPlan } from './plan.ts';
+import { gainOf, type NoiseState, nextNoise, noiseScale, noiseState } from './noise-scale.ts';
+import { shrunk } from './penalty.ts';
+import {
+  BOUNDARY,
+  DROP,
+  PRUNE,
+  RATE,
+  SCALE_RATE,
+  SHRINK,
+  SPARSITY,
+  type StepPlan,
+} from './plan.ts';
 import type { LossScale } from './precision.ts';
 import { nextMask } from './sparsity.ts';
 import type { Slot, StateWriter } from './state.ts';
@@ -16,14 +27,26 @@ interface MaskClock {
   readonly drop: Value;
 }
 
+interface Raw {
+  readonly trained: readonly Value[];
+  /** Gradients of this micro-batch. */
+  readonly micro: readonly Value[];
+  readonly norm: Value;
+  readonly noise: NoiseState | undefined;
+}
+
 /** Inputs of the updating branch, made outside it. */
 interface Around {
   readonly trained: readonly Value[];
   readonly gradients: readonly Value[];
   readonly norm: Value;
+  /** Grown: with this micro-batch. */
+  readonly noise: (NoiseState & { readonly grown: Value }) | undefined;
   readonly rate: Value;
+  readonly scaleRate: Value | undefined;
   readonly counter: Slot;
   readonly clock: MaskClock | undefined;
+  readonly shrink: Value | undefined;
 }
 
 export class Updater {
@@ -47,16 +70,38 @@ export class Updater {
     const trained = [...gradients.keys()];
     const raw = [...gradients.values()];
     const inverse = scaling && f.op('Reciprocal', [scaling.scale]);
-    const micro = inverse ? raw.map((g) => f.mul(g, inverse)) : raw;
+    const unscaled = inverse ? raw.map((g) => f.mul(g, inverse)) : raw;
+    const micro = unscaled.map((g, i) => this.#balanced(trained[i] as Value, g));
     const norm = f.sqrt(f.total(micro.map((g) => this.#squares(f, g))));
     const isSound = f.less(f.op('Abs', [f.add(loss, norm)]), Number.POSITIVE_INFINITY);
     scaling?.update(isSound);
     for (const { value, next } of this.#plan.buffers) {
       this.#state.own('buffer', value).output = f.op('Where', [isSound, next, value]);
     }
-    this.#branch(isSound, trained, micro, norm);
+    const noise = this.#plan.adapts ? noiseState(this.#state) : undefined;
+    this.#branch(isSound, { trained, micro, norm, noise });
     const scale = scaling ? ([['loss_scale', scaling.scale]] as const) : [];
-    return new Map([['loss', loss], ['gradient_norm', norm], ...scale]);
+    const adapted = noise ? this.#noiseReports(noise) : [];
+    return new Map([['loss', loss], ['gradient_norm', norm], ...scale, ...adapted]);
+  }
+
+  #noiseReports(noise: NoiseState): [string, Value][] {
+    const f = this.#f;
+    const { samples = 1, accumulate = 1 } = this.#plan;
+    const [variance, signal] = [noise.variance, noise.signal].map(({ output }) => output as Value);
+    const [sum, count] = noiseScale(f, noise, samples);
+    return [
+      ['noise_scale', sum],
+      ['noise_scale#count', count],
+      ['gain', gainOf(f, variance as Value, signal as Value, accumulate)],
+    ];
+  }
+
+  /** The gradient of a scale by its relative change, made as large as those of weights. */
+  #balanced(parameter: Value, gradient: Value): Value {
+    const factor = this.#plan.scales?.get(parameter);
+    if (factor === undefined) return gradient;
+    return this.#f.div(this.#f.mul(gradient, factor), parameter);
   }
 
   #squares(f: Formula, gradient: Value): Value {
@@ -64,26 +109,32 @@ export class Updater {
   }
 
   /** The branch that updates, and the one that leaves all as it was. */
-  #branch(isSound: Value, trained: readonly Value[], micro: readonly Value[], norm: Value): void {
+  #branch(isSound: Value, { trained, micro, norm, noise }: Raw): void {
     const f = this.#f;
     const state = this.#state;
-    const { model, accumulate, sparsity } = this.#plan;
+    const { model, accumulate, sparsity, penalises } = this.#plan;
     const sums = accumulate ? trained.map((value) => state.beside(value, 'sum', 0)) : [];
     const gradients = micro.map((g, i) => (sums[i] ? f.add(sums[i].input, g) : g));
+    const grown = new Map(sums.map((slot, i) => [slot, gradients[i] as Value]));
+    if (noise) grown.set(noise.squares, f.add(noise.squares.input, f.square(norm)));
     const apply = accumulate ? f.and(isSound, state.everyStep(BOUNDARY, 'bool')) : isSound;
     const around: Around = {
       trained,
       gradients,
       norm,
+      noise: noise && { ...noise, grown: grown.get(noise.squares) as Value },
       rate: state.everyStep(RATE, 'float32'),
+      scaleRate: this.#plan.scales && state.everyStep(SCALE_RATE, 'float32'),
       counter: state.scalar('updates', 'float64', 0),
       clock: sparsity && {
         sparsity: state.everyStep(SPARSITY, 'float32'),
         prune: state.everyStep(PRUNE, 'bool'),
         drop: state.everyStep(DROP, 'float32'),
       },
+      shrink: penalises ? state.everyStep(SHRINK, 'float32') : undefined,
     };
-    const moved = [...trained.flatMap((value) => this.#declare(value)), around.counter, ...sums];
+    const scalars = [around.counter, ...Object.values(noise ?? {})];
+    const moved = [...trained.flatMap((value) => this.#declare(value)), ...scalars, ...sums];
     const [then, otherwise] = [new Graph('update'), new Graph('keep')];
     // Does not infer: the branches are still empty.
     const outputs = new Builder(model.graph).ops('If', [apply], moved.length, {
@@ -101,17 +152,19 @@ export class Updater {
     const kept = new Formula(model, otherwise);
     // Between boundaries sums grow; after a step that went wrong they do not.
     const sum = (slot: Slot) => {
-      const grown = gradients[sums.indexOf(slot)];
-      return grown && kept.op('Where', [isSound, grown, slot.input]);
+      const value = grown.get(slot);
+      return value && kept.op('Where', [isSound, value, slot.input]);
     };
     otherwise.outputs = moved.map((slot) => sum(slot) ?? kept.op('Identity', [slot.input]));
   }
 
   /** State of a parameter: itself, the optimiser's slots, its average, its mask. */
   #declare(value: Value): Slot[] {
-    const { optimizer, averaging, sparsity, gradientBits } = this.#plan;
+    const { optimizer, averaging, sparsity, penalises, gradientBits } = this.#plan;
     const state = this.#state;
     const isMasked = sparsity?.applies(value) ?? false;
+    // What is penalised is chosen between steps, and stays as it is in them.
+    if (penalises) state.beside(value, 'penalty', 0);
     return [
       state.own('parameter', value),
       ...optimizer.slots.map((name) => state.beside(value, 'slot', 0, name)),
@@ -127,12 +180,26 @@ export class Updater {
     const clip = this.#clipper(f, around);
     const updated = new Map<Slot, Value>([[around.counter, count]]);
     const { accumulate } = this.#plan;
+    const rate = this.#rate(f, around, updated);
     around.trained.forEach((parameter, i) => {
       const raw = around.gradients[i] as Value;
       const gradient = clip(accumulate ? f.div(raw, accumulate) : raw);
-      this.#updateOne(f, { parameter, gradient, count, around, updated });
+      this.#updateOne(f, { parameter, gradient, count, rate, around, updated });
     });
     return updated;
+  }
+
+  /** The rate of the schedule, times what the noise of the gradients allows. */
+  #rate(f: Formula, { rate, noise, gradients }: Around, updated: Map<Slot, Value>): Value {
+    const { accumulate = 1, optimizer } = this.#plan;
+    if (!noise) return rate;
+    const whole = f.div(f.total(gradients.map((g) => this.#squares(f, g))), accumulate ** 2);
+    const next = nextNoise(f, noise, { squares: noise.grown, whole, count: accumulate });
+    updated.set(noise.variance, next.variance);
+    updated.set(noise.signal, next.signal);
+    updated.set(noise.squares, f.number(0, 'float32'));
+    const gain = gainOf(f, next.variance, next.signal, accumulate);
+    return f.mul(rate, optimizer.isNormalised ? f.sqrt(gain) : gain);
   }
 
   #updateOne(
@@ -141,12 +208,13 @@ export class Updater {
       parameter: Value;
       gradient: Value;
       count: Value;
+      rate: Value;
       around: Around;
       updated: Map<Slot, Value>;
     },
   ): void {
     const { optimizer, optimizerSettings, averaging, gradientBits } = this.#plan;
-    const { parameter, count, around, updated } = c;
+    const { parameter, count, updated } = c;
     const slot = (kind: Slot['kind']) => this.#state.of(parameter, kind)[0];
     const set = (at: Slot | undefined, value: Value) => void (at && updated.set(at, value));
     let { gradient } = c;
@@ -157,20 +225,26 @@ export class Updater {
       updated.set(residue, rounded.residue);
     }
     const slots = this.#state.of(parameter, 'slot');
+    const scaleRate = this.#plan.scales?.has(parameter) ? c.around.scaleRate : undefined;
     const result = optimizer.update(
       f,
       {
         parameter,
         gradient,
         slots: slots.map(({ input }) => input),
-        rate: around.rate,
+        rate: scaleRate ? f.mul(parameter, scaleRate) : c.rate,
         decay: this.#plan.decay(parameter),
         count,
       },
       optimizerSettings,
     );
     slots.forEach((one, j) => void updated.set(one, result.slots[j] as Value));
-    const weight = this.#masked(f, { ...c, gradient }, result.parameter);
+    // No step may turn a scale round.
+    const moved = scaleRate ? f.max(result.parameter, f.mul(parameter, 0.5)) : result.parameter;
+    const [penalty] = this.#state.of(parameter, 'penalty');
+    const { shrink } = c.around;
+    const free = this.#masked(f, { ...c, gradient }, moved);
+    const weight = penalty && shrink ? shrunk(f, free, penalty.input, shrink) : free;
     set(slot('parameter'), weight);
     const sum = slot('sum');
     if (sum) updated.set(sum, f.mul(sum.input, 0));

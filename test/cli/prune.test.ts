@@ -27,7 +27,7 @@ interface Report {
     readonly flops_ratio: number;
     readonly size_ratio: number;
     readonly sparsity?: number;
-    readonly compressed_ratio?: number;
+    readonly zip_ratio?: number;
     readonly repair?: readonly string[];
     readonly sensitivity?: readonly unknown[];
   };
@@ -94,7 +94,7 @@ describe('xform prune', () => {
       expect(1 - after / before).toBeGreaterThan(share - 0.05);
       expect(1 - after / before).toBeLessThan(share + 0.05);
       expect(metrics.accuracy).toBeGreaterThan(0.8);
-      expect(metrics.compressed_ratio).toBeLessThan(1);
+      expect(metrics.zip_ratio).toBeLessThan(1);
     },
     60_000,
   );

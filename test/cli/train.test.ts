@@ -1,9 +1,8 @@
-import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type Run, xform } from '../helpers/cli.ts';
+import { killed, type Run, xform } from '../helpers/cli.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'xform-train-'));
 const at = (name: string) => join(folder, name);
@@ -147,24 +146,6 @@ describe('xform train', () => {
     expect(existsSync(at('nan.onnx'))).toBe(false);
   }, 30_000);
 });
-
-/** Starts the program and kills it as soon as the file is there. */
-function killed(args: readonly string[], file: string): Promise<void> {
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, [join(process.cwd(), 'bin/run.js'), ...args], {
-      stdio: 'ignore',
-    });
-    const timer = setInterval(() => {
-      if (!existsSync(file)) return;
-      clearInterval(timer);
-      child.kill('SIGKILL');
-    }, 2);
-    child.on('close', () => {
-      clearInterval(timer);
-      resolve();
-    });
-  });
-}
 
 /** The digits, one of which is a ten. */
 async function wrongLabels(): Promise<void> {

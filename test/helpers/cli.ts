@@ -1,6 +1,7 @@
 // Runs the built program as a user would, in a process of its own.
 
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
 export interface Run {
@@ -32,6 +33,24 @@ export function xform(
     child.on('close', (code) => {
       const bytes = Buffer.concat(stdout);
       resolve({ code, bytes, stdout: bytes.toString(), stderr: Buffer.concat(stderr).toString() });
+    });
+  });
+}
+
+/** Starts the program and kills it as soon as the file is there. */
+export function killed(args: readonly string[], file: string): Promise<void> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [join(process.cwd(), 'bin/run.js'), ...args], {
+      stdio: 'ignore',
+    });
+    const timer = setInterval(() => {
+      if (!existsSync(file)) return;
+      clearInterval(timer);
+      child.kill('SIGKILL');
+    }, 2);
+    child.on('close', () => {
+      clearInterval(timer);
+      resolve();
     });
   });
 }

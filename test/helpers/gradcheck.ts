@@ -24,6 +24,8 @@ export interface GradientCase {
   readonly single?: string;
   /** Step in single precision: the larger, the less rounding; any for what is linear in each input. */
   readonly step?: number;
+  /** A graph whose slopes the rule is to give, where it does not give those of `text`. */
+  readonly surrogate?: string;
   /** Why the numbers are only this close, where they are not as close as usual. */
   readonly tolerance?: { readonly single: number; readonly why: string };
 }
@@ -55,8 +57,7 @@ export async function checkGradient(one: GradientCase): Promise<GradientCheck> {
 
 async function check(one: GradientCase, precision: 'double' | 'single'): Promise<GradientCheck> {
   const type = precision === 'double' ? 'double' : 'float';
-  const model = parseModel(one.text.replace(/\bT\b/g, type));
-  inferTypes(model);
+  const model = parsed(one.text, type);
   const inputs = model.graph.inputs.filter((value) => value.dtype && isFloat(value.dtype));
   const checked = inputs.filter((value) => one.fixed?.[value.name] === undefined);
   const loss = weightedSum(model);
@@ -64,17 +65,25 @@ async function check(one: GradientCase, precision: 'double' | 'single'): Promise
   model.graph.outputs = [loss, ...gradients.values()];
   const point = feedsAt(one, checked);
   const found = await run(model, point);
-  model.graph.outputs = [loss];
+  const numeric = one.surrogate ? parsed(one.surrogate, type) : model;
+  const numericLoss = one.surrogate ? weightedSum(numeric) : loss;
+  numeric.graph.outputs = [numericLoss];
   const step = (precision === 'single' ? one.step : undefined) ?? STEP[precision];
   let worst = { error: 0, input: '' };
   for (const input of checked) {
     const name = gradients.get(input)?.name;
     const gradient = name === undefined ? undefined : numbers(found.get(name));
-    const error = await relativeError(model, loss, point, input, gradient, step);
+    const error = await relativeError(numeric, numericLoss, point, input, gradient, step);
     if (!(error <= worst.error)) worst = { error, input: input.name };
   }
   const limit = (precision === 'single' ? one.tolerance?.single : undefined) ?? LIMIT[precision];
   return { precision, ...worst, limit };
+}
+
+function parsed(text: string, type: string): Model {
+  const model = parseModel(text.replace(/\bT\b/g, type));
+  inferTypes(model);
+  return model;
 }
 
 function weightedSum(model: Model): Value {

@@ -4,7 +4,7 @@
 
 import type { Value } from '../../graph/index.ts';
 import { type GradientContext, gradients, UnknownShape } from '../gradient.ts';
-import { framed, geometryOf, imageGradient, weightGradient } from './window.ts';
+import { framed, geometryOf, imageGradient, views, weightGradient } from './window.ts';
 
 type C = GradientContext;
 
@@ -46,7 +46,25 @@ gradients({
       c.when(2, () => biasGradient(c)),
     ];
   },
+  Col2Im: columnsToImage,
 });
+
+/** What each window sees of what comes back: [N, C · K, L], as it was added up. */
+function columnsToImage(c: C): (Value | undefined)[] {
+  const [image, kernel] = [c.known(1), c.known(2)];
+  if (!image || !kernel) throw new UnknownShape(c.x(image ? 2 : 1));
+  const per = (name: string) => c.node.ints(name) ?? kernel.map(() => 1);
+  const [strides, dilations] = [per('strides'), per('dilations')];
+  const pads = c.node.ints('pads') ?? new Array<number>(2 * kernel.length).fill(0);
+  const out = image.map((size, i) => {
+    const padded = size + (pads[i] ?? 0) + (pads[i + kernel.length] ?? 0);
+    const extent = ((kernel[i] ?? 1) - 1) * (dilations[i] ?? 1) + 1;
+    return Math.floor((padded - extent) / (strides[i] ?? 1)) + 1;
+  });
+  const begin = pads.slice(0, kernel.length);
+  const geometry = { kernel, strides, dilations, begin, image, out };
+  return [c.reshapeLike(views(c, c.dy(), geometry), c.x())];
+}
 
 /** The window that slides over Y; SAME pads are those of the larger side, as onnxruntime has them. */
 function transposedGeometry(c: C) {

@@ -56,6 +56,18 @@ function extreme(c: GradientContext): (Value | undefined)[] {
   return chosen.map((mask, i) => c.when(i, () => c.mul(shared, mask)));
 }
 
+/** Trees give the same for all that falls into one leaf. */
+gradients(
+  stops(['Binarizer', 'TreeEnsemble', 'TreeEnsembleClassifier', 'TreeEnsembleRegressor']),
+  'ai.onnx.ml',
+);
+
+/** Steps of a quantised number, as a number, are other than what they stand for. */
+function cast(c: GradientContext): (Value | undefined)[] {
+  if (isFloatValue(c.x())) return [c.op('CastLike', [c.dy(), c.x()])];
+  return c.wants(0) ? c.unsupported('a cast of quantised numbers') : [undefined];
+}
+
 gradients({
   Add: (c) => [c.dy(), c.dy()],
   Sub: (c) => [c.dy(), c.when(1, () => c.neg(c.dy()))],
@@ -100,8 +112,8 @@ gradients({
   },
   // fmod: x - trunc(x/m) m; nothing is asked of the modulus.
   Mod: (c) => [c.dy()],
-  Cast: (c) => [isFloatValue(c.x()) ? c.op('CastLike', [c.dy(), c.x()]) : undefined],
-  CastLike: (c) => [isFloatValue(c.x()) ? c.op('CastLike', [c.dy(), c.x()]) : undefined],
+  Cast: cast,
+  CastLike: cast,
   ...stops([
     'And',
     'ArgMax',

@@ -34,6 +34,26 @@ function gather(c: C): (Value | undefined)[] {
   ];
 }
 
+/** What was picked along an axis (of all elements in a row: no axis), put back; [K] indices. */
+function putBack(c: C, indices: Value): Value {
+  const given = c.node.int('axis');
+  const x = c.x();
+  const places = c.op('Unsqueeze', [indices, c.ints([-1])]);
+  if (given === undefined) {
+    const flat = c.op('Reshape', [zerosLikeInput(c, x), c.ints([-1])]);
+    return c.reshapeLike(c.op('ScatterND', [flat, places, c.dy()]), x);
+  }
+  const rank = c.rank(x);
+  const axis = given < 0 ? given + rank : given;
+  const front = [axis, ...Array.from({ length: rank }, (_, i) => i).filter((i) => i !== axis)];
+  const zeros = c.transpose(zerosLikeInput(c, x), front);
+  const sum = c.op('ScatterND', [zeros, places, c.transpose(c.dy(), front)]);
+  return c.transpose(
+    sum,
+    front.map((_, i) => front.indexOf(i)),
+  );
+}
+
 function gatherElements(c: C): (Value | undefined)[] {
   const axis = c.node.int('axis', 0);
   const zeros = zerosLikeInput(c, c.x());
@@ -65,6 +85,9 @@ function scatter(take: (c: C) => Value, overwrite: (c: C, zeros: Value) => Value
 
 gradients({
   Gather: gather,
+  Compress: (c) => [putBack(c, c.op('Squeeze', [c.op('NonZero', [c.x(1)]), c.ints([0])]))],
+  // Of equal elements the first one is taken.
+  Unique: (c) => [putBack(c, c.extraOutput(1, 'indices'))],
   GatherElements: gatherElements,
   GatherND: gatherNd,
   ScatterElements: scatter(

@@ -79,6 +79,9 @@ function spatialAxes(c: C): number[] {
 
 gradients({
   MaxPool: maxPool,
+  // Its indices count through all of the result.
+  MaxUnpool: (c) => [c.op('Gather', [c.op('Reshape', [c.dy(), c.ints([-1])]), c.x(1)])],
+  NonMaxSuppression: 'stop',
   AveragePool: averagePool,
   LpPool: (c) => [lpSlope(c, c.node.int('p', 2), (value) => spread(c, value, poolGeometry(c)))],
   GlobalAveragePool: (c) => {

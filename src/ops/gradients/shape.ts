@@ -246,6 +246,16 @@ gradients({
   ],
   Resize: resize,
   CumSum: cumulative,
+  // Cutting and filling up are each other's transposes.
+  CenterCropPad: (c) => {
+    const axes = c.node.ints('axes') ?? Array.from({ length: c.rank(c.x()) }, (_, i) => i);
+    const sizes = c.op('Gather', [c.shapeOf(c.x()), c.ints(axes)]);
+    return [c.op('CenterCropPad', [c.dy(), sizes], { axes })];
+  },
+  ReverseSequence: (c) => {
+    const [batch_axis, time_axis] = [c.node.int('batch_axis', 1), c.node.int('time_axis', 0)];
+    return [c.op('ReverseSequence', [c.dy(), c.x(1)], { batch_axis, time_axis })];
+  },
   Trilu: (c) => [
     c.op('Trilu', c.has(1) ? [c.dy(), c.x(1)] : [c.dy()], { upper: c.node.int('upper', 1) }),
   ],

@@ -94,8 +94,20 @@ export async function pruneChannels(
   options: ChannelOptions,
   context: ChannelContext = {},
 ): Promise<ChannelResult> {
-  checkAmounts(options);
   const model = given.clone();
+  const chosen = await chooseChannels(model, options, context);
+  const pruned = cutCopy(model, chosen.choices);
+  reshare(pruned);
+  return { ...chosen, model: pruned };
+}
+
+/** Says what would go; the model only gets a copy of each vector for each of its readers. */
+export async function chooseChannels(
+  model: Model,
+  options: ChannelOptions,
+  context: ChannelContext = {},
+): Promise<Omit<ChannelResult, 'model'>> {
+  checkAmounts(options);
   unshare(model);
   const { groups, frozen } = findGroups(model);
   const reasons = new Map<Group, string>();
@@ -112,10 +124,7 @@ export async function pruneChannels(
     ? await search(model, options.target, choose, context)
     : (options.amount ?? 0.5);
   const choices = choose(amount).filter(({ units }) => units.length > 0);
-  const pruned = cutCopy(model, choices);
-  reshare(pruned);
   return {
-    model: pruned,
     outcomes: groups.map((group) => outcomeOf(group, choices, reasons.get(group))),
     frozen,
     choices,

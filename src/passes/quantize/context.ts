@@ -1,6 +1,6 @@
 // What every way of quantising is given, and what it tells: the words shared by all modes.
 
-import type { Model, Node } from '../../graph/index.ts';
+import type { Model, Node, Value } from '../../graph/index.ts';
 import type { Target } from '../../targets/target.ts';
 import type { Range } from '../../tensor/affine.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
@@ -42,6 +42,8 @@ export interface QuantizeContext {
    * is less than was asked for.
    */
   decide(node: Node, precision: Precision, reason?: string): void;
+  /** Told of a constant of which mode static stores integers: what stands for it, what it was. */
+  stored?(dequantized: Value, float: Tensor): void;
 }
 
 /** The name of a layer in recipes and reports: that of the node, or else of its first result. */

@@ -12,7 +12,8 @@ export interface Scheme extends StaticOptions {
 
 /** Lifts the model in place as far as can be; how to quantise it then, or why not. */
 export function prepareOpset(model: Model, options: StaticOptions): Scheme | string {
-  const isWide = !options.float8 && (is16(options.activations) || is16(options.weights));
+  const isNew = is16(options.activations) || is16(options.weights) || options.weights === 'int4';
+  const isWide = !options.float8 && isNew;
   const needed = options.float8 ? 19 : isWide ? 21 : 13;
   const blocked = lift(model, needed);
   if (!blocked) return { ...options, domain: '' };

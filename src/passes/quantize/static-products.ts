@@ -137,7 +137,7 @@ function ofActivations(
   return lacking ? stays(lacking) : { kind: 'integer', weight: undefined };
 }
 
-/** Products of 16 bits have kernels nowhere here: they are for runtimes that bring their own. */
+/** Products of 16 and of 4 bits have kernels nowhere here: they are for runtimes that bring their own. */
 function lackingKernel(
   node: Node,
   { activations, weights }: StaticOptions,
@@ -146,7 +146,8 @@ function lackingKernel(
 ): string | undefined {
   const kernel = quantizeRole(node)?.kernel;
   if (!kernel) return `${target.name} has no integer kernel for ${node.op}`;
-  if (activations.endsWith('16') || weights.endsWith('16')) return undefined;
+  const isForeign = activations.endsWith('16') || weights.endsWith('16') || weights === 'int4';
+  if (isForeign) return undefined;
   const second = constantIndex === 1 ? weights : activations;
   const pair = `${kernel}:${letters(activations)}${letters(second)}`;
   if (!target.has(pair)) return `${target.name} has no kernel ${pair}`;

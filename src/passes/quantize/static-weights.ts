@@ -5,7 +5,13 @@
 import { weightNotFinite } from '../../errors/model.ts';
 import type { Model, Node, Value } from '../../graph/index.ts';
 import { quantizeRole } from '../../ops/quantize-roles.ts';
-import { type Affines, type ArrayScheme, affinesOf, codesOf } from '../../tensor/affine-array.ts';
+import {
+  type Affines,
+  type ArrayScheme,
+  affinesOf,
+  codeBytes,
+  codesOf,
+} from '../../tensor/affine-array.ts';
 import { byteLengthOf, type DType } from '../../tensor/dtype.ts';
 import { scaleBlocks } from '../../tensor/scale.ts';
 import { Tensor } from '../../tensor/tensor.ts';
@@ -120,8 +126,8 @@ export function storeConstant(
     : {
         type: own.type as DType,
         scales: affines.scales,
-        zero: affines.zeroPoints,
-        compute: async () => bytesOf(await codesOf(data, own, affines)),
+        zero: codeBytes(own.type, affines.zeroPoints),
+        compute: async () => codeBytes(own.type, await codesOf(data, own, affines)),
       };
   const shape = axis === undefined ? [] : [scales.length];
   const source = { byteLength: byteLengthOf(type, data.size), compute };
@@ -129,7 +135,7 @@ export function storeConstant(
   const inputs = [
     graph.addInitializer(`${value.name}_quantized`, new Tensor(type, data.shape, source)),
     graph.addInitializer(`${value.name}_scale`, Tensor.of('float32', shape, scales)),
-    graph.addInitializer(`${value.name}_zero_point`, Tensor.fromBytes(type, shape, bytesOf(zero))),
+    graph.addInitializer(`${value.name}_zero_point`, Tensor.fromBytes(type, shape, zero)),
   ];
   return pairs.dequantize(node, inputs, value.name, axis);
 }
@@ -148,8 +154,4 @@ function inFloat8(type: NonNullable<Scheme['float8']>, constant: QuantizedConsta
     zero: new Uint8Array(scales.length),
     compute: () => encodeFloat8(type, data, scales, scheme.axis),
   };
-}
-
-function bytesOf(array: ArrayBufferView): Uint8Array {
-  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 }

@@ -21,7 +21,8 @@ import { storeConstant, Weights } from './static-weights.ts';
 
 export interface StaticOptions {
   readonly activations: 'uint8' | 'int8' | 'uint16' | 'int16';
-  readonly weights: 'int8' | 'uint8' | 'int16';
+  /** int4: no kernel multiplies it; runtimes unpack the weight, or bring a kernel of their own. */
+  readonly weights: 'int4' | 'int8' | 'uint8' | 'int16';
   readonly perChannel: boolean;
   readonly symmetricActivations: boolean;
   readonly reduceRange: boolean;
@@ -218,7 +219,10 @@ class StaticQuantizer {
       makePlain(node);
     }
     await this.#writeConstants(flow, pairs);
-    for (const { value } of this.#weights.all) dropUnused(model.graph, value);
+    for (const { value, data, output } of this.#weights.all) {
+      if (output) this.#context.stored?.(output, data);
+      dropUnused(model.graph, value);
+    }
     pairs.insertAll(flow, scales);
   }
 

@@ -76,7 +76,7 @@ function weighted(
 }
 
 /** Σ softplus(x) - x·y: cross-entropy of a logit. */
-function binaryLosses(f: Formula, logits: Value, wanted: Value): Value {
+export function binaryLosses(f: Formula, logits: Value, wanted: Value): Value {
   return f.sub(f.op('Softplus', [logits]), f.mul(logits, wanted));
 }
 

@@ -3,6 +3,7 @@
 import type { Value } from '../../graph/index.ts';
 import { classify, multilabel } from './classify.ts';
 import { contrastive } from './contrastive.ts';
+import { detect } from './detect.ts';
 import { clm, mlm } from './language.ts';
 import { meanOf, type Objective } from './objective.ts';
 import { reconstruct, regress } from './regress.ts';
@@ -21,6 +22,7 @@ export const OBJECTIVES = {
   classify,
   multilabel,
   regress,
+  detect,
   clm,
   mlm,
   contrastive,

@@ -20,6 +20,8 @@ export interface TargetSpec {
   readonly shape: readonly number[];
   /** Integers have to be below it; so many classes. */
   readonly below?: number | undefined;
+  /** Of so many elements the first is such an integer; all are where it is absent. */
+  readonly every?: number | undefined;
 }
 
 export interface ObjectiveSettings {
@@ -34,6 +36,10 @@ export interface ObjectiveSettings {
   readonly temperature: number;
   /** Name of the output that is the loss. */
   readonly output?: string | undefined;
+  /** Pixels between the cells of a detector, level by level. */
+  readonly strides?: readonly number[] | undefined;
+  /** Rows for boxes that the data has for each sample. */
+  readonly boxes?: number | undefined;
 }
 
 export const OBJECTIVE_DEFAULTS: ObjectiveSettings = {
@@ -74,6 +80,11 @@ export interface Objective {
 export function logitsOf(output: Value, ops: readonly string[]): Value {
   const made: Node | undefined = output.producer;
   return made && ops.includes(made.op) && made.inputs[0] ? made.inputs[0] : output;
+}
+
+/** A mean as a number; 0 where nothing counts. */
+export function meanValue(f: Formula, { sum, count }: Mean): Value {
+  return f.div(sum, f.max(count, 1e-12));
 }
 
 /** The mean of `values`, each counted as often as `weights` says; all once where it is absent. */

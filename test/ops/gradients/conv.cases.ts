@@ -68,4 +68,8 @@ export const cases: readonly GradientCase[] = [
     attrs: 'strides = [2, 2], auto_pad = "SAME_UPPER"',
   }),
   transposed({ x: '1,2,5', w: '2,3,3', y: '1,3,7' }),
+  {
+    text: '<ir_version: 8, opset_import: ["" : 18]> g (T[1,8,6] x) => (T[1,2,5,5] y) <int64[2] i = {5, 5}, int64[2] b = {2, 2}> { y = Col2Im<strides = [2, 3], pads = [0, 1, 1, 0]>(x, i, b) }',
+    step: 0.5,
+  },
 ];

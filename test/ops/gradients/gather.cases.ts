@@ -31,5 +31,11 @@ export const cases: readonly GradientCase[] = [
       fixed: { i: ints([2, 1], [0, 2]) },
     },
   ]),
+  {
+    text: 'g (T[3,4] x) => (T[3,2] y) <bool[4] k = {0, 1, 0, 1}> { y = Compress<axis = 1>(x, k) }',
+  },
+  { text: 'g (T[2,3] x) => (T[3] y) <bool[5] k = {1, 1, 0, 0, 1}> { y = Compress(x, k) }' },
+  { text: 'g (T[2,3] x) => (T[6] y) { y = Unique(x) }' },
+  { text: 'g (T[3,2] x) => (T[3,2] y) { y = Unique<axis = 0>(x) }' },
   { text: 'g (T[3,5] x) => (T[3,2] y, int64[3,2] i) <int64[1] k = {2}> { y, i = TopK(x, k) }' },
 ];

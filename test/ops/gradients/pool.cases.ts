@@ -33,6 +33,10 @@ export const cases: readonly GradientCase[] = [
     'kernel_shape = [3, 3], strides = [2, 2], auto_pad = "SAME_UPPER"',
     LINEAR,
   ),
+  {
+    text: 'g (T[1,1,2,2] x) => (T[1,1,4,4] y) <int64[1,1,2,2] i = {5, 7, 13, 10}> { y = MaxUnpool<kernel_shape = [2, 2], strides = [2, 2]>(x, i) }',
+    ...LINEAR,
+  },
   pool('LpPool', '1,2,6,6', '1,2,3,3', 'kernel_shape = [2, 2], strides = [2, 2], p = 3'),
   pool('GlobalAveragePool', '2,3,4,5', '2,3,1,1', '', LINEAR),
   pool('GlobalMaxPool', '2,3,4,5', '2,3,1,1', '', SHARP),

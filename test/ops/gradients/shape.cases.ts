@@ -62,4 +62,10 @@ export const cases: readonly GradientCase[] = [
     })),
   ),
   { text: 'g (T[3,3] x) => (T[3,3] y) { y = Trilu<upper = 0>(x) }' },
+  {
+    text: '<ir_version: 8, opset_import: ["" : 18]> g (T[5,4,3] x) => (T[2,7,3] y) <int64[2] s = {2, 7}> { y = CenterCropPad<axes = [0, 1]>(x, s) }',
+  },
+  {
+    text: 'g (T[4,3] x) => (T[4,3] y) <int64[3] s = {2, 4, 1}> { y = ReverseSequence(x, s) }',
+  },
 ];

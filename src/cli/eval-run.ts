@@ -1,0 +1,80 @@
+// Runs models over data, one after the other, and judges what they did.
+
+import type { Dataset } from '../data/dataset.ts';
+import { inputSpecs, unfeedableInputs } from '../data/inputs.ts';
+import { openDataset } from '../data/open.ts';
+import type { DataOptions } from '../data/options.ts';
+import { taskUnknown } from '../errors/eval.ts';
+import { cannotFeed } from '../errors/verify.ts';
+import type { Model } from '../graph/index.ts';
+import type { Evaluation } from '../metrics/evaluation.ts';
+import type { Reporter } from '../report/reporter.ts';
+import type { SessionOptions } from '../runtime/options.ts';
+import { loadModel } from '../runtime/runner.ts';
+import { TASKS, taskNamed } from '../tasks/index.ts';
+import { isClassScores } from '../tasks/ports.ts';
+import type { Run, Task, TaskOptions } from '../tasks/task.ts';
+import { readSound } from './models.ts';
+import { setKnownSizes } from './sizes.ts';
+
+export interface EvalInput {
+  /** Undefined: recognised. */
+  readonly task: string | undefined;
+  readonly data: string;
+  readonly dataOptions: DataOptions;
+  readonly taskOptions: TaskOptions;
+  readonly sizes: ReadonlyMap<string, number>;
+  readonly batch: number;
+  readonly session: SessionOptions;
+  readonly reporter: Reporter;
+}
+
+export interface Judged {
+  readonly path: string;
+  readonly model: Model;
+  readonly task: Task;
+  readonly dataset: Dataset;
+  readonly evaluation: Evaluation;
+}
+
+/** Everything one model does on the data. */
+export async function judgeModel(path: string, input: EvalInput): Promise<Judged> {
+  const model = readSound(path);
+  setKnownSizes(model, input.sizes);
+  const unfeedable = unfeedableInputs(model);
+  if (unfeedable.length > 0) throw cannotFeed(path, unfeedable);
+  const dataset = await openDataset(input.data, inputSpecs(model), input.dataOptions);
+  const loaded = await loadModel(model, input.session);
+  const step = input.reporter.step(`judging ${path}`, dataset.length);
+  try {
+    const run: Run = (feeds) => loaded.run(feeds);
+    const task = input.task ? taskNamed(input.task) : await recognise(dataset, run, input.batch);
+    const collector = task.collector({ model, dataset, options: input.taskOptions });
+    for await (const batch of dataset.batches(input.batch)) {
+      await collector.add(batch, run);
+      step.advance(batch.count);
+    }
+    return { path, model, task, dataset, evaluation: collector.finish() };
+  } finally {
+    step.done();
+    await loaded.dispose();
+  }
+}
+
+/** Scores of classes with whole numbers beside them, boxes, or numbers of the output's shape. */
+async function recognise(dataset: Dataset, run: Run, size: number): Promise<Task> {
+  const names = TASKS.map(({ name }) => name);
+  for await (const batch of dataset.batches(size)) {
+    if (batch.targets.has('truth') && batch.targets.has('placement')) return taskNamed('detect');
+    const outputs = await run(batch.feeds);
+    const scores = [...outputs.values()].filter(isClassScores);
+    const labels = [...batch.targets.values()].find(({ size: n }) => n === batch.count);
+    const isWhole = labels && labels.dtype !== 'string' && labels.numbers().every(Number.isInteger);
+    if (scores.length === 1 && isWhole) return taskNamed('classify');
+    const targets = [...batch.targets.keys()];
+    const found =
+      targets.length > 0 ? `the data has ${targets.join(', ')}` : 'the data has no targets';
+    throw taskUnknown(names, `${found}, the model gives ${[...outputs.keys()].join(', ')}`);
+  }
+  throw taskUnknown(names, 'the data is empty');
+}

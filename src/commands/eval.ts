@@ -1,0 +1,162 @@
+import { Args } from '@oclif/core';
+import { BaseCommand, threadsFlag } from '../cli/base.ts';
+import { prepareModel } from '../cli/bench-inputs.ts';
+import { dataFlags, dataOptionsFrom } from '../cli/data-flags.ts';
+import { evalFlags, taskOptionsFrom } from '../cli/eval-flags.ts';
+import { type EvalRow, evalBlocks, evalMetrics } from '../cli/eval-report.ts';
+import { type EvalInput, type Judged, judgeModel } from '../cli/eval-run.ts';
+import { parseDrop } from '../cli/limits.ts';
+import { summarize } from '../cli/models.ts';
+import { checkSizeNames, setKnownSizes } from '../cli/sizes.ts';
+import type { XformError } from '../errors/error.ts';
+import { noSuchMetric, worseThanBaseline } from '../errors/eval.ts';
+import { usageProblem } from '../errors/usage.ts';
+import { compare, intervals } from '../metrics/bootstrap.ts';
+import { directionOf } from '../metrics/directions.ts';
+import type { Outcome } from '../report/report.ts';
+import { type BenchResult, bench } from '../runtime/bench.ts';
+import { resolveProvider } from '../runtime/provider.ts';
+
+/** Samples of a batch where nothing else is said: more of them would only take more memory. */
+const BATCH = 16;
+
+export default class Eval extends BaseCommand<typeof Eval> {
+  static override summary = 'Judge models on their task, side by side';
+  static override description =
+    'Metrics with 95 % bootstrap intervals; differences to the first model (or --baseline) sample by ' +
+    'sample, so that a loss can be told from chance; latency, memory, size and FLOPs beside them.';
+  static override strict = false;
+  static override examples = [
+    '<%= config.bin %> eval model.onnx --data photos --resize 256 --crop 224',
+    '<%= config.bin %> eval model.onnx model.int8.onnx --data test.npz --max-drop 0.01',
+    '<%= config.bin %> eval yolox.onnx --data instances.json --images val2017 --channels bgr --scale 255',
+  ];
+  static override args = {
+    model: Args.string({
+      description: 'one or more .onnx files',
+      required: true,
+      ignoreStdin: true,
+    }),
+  };
+  static override flags = { ...evalFlags, ...dataFlags, threads: threadsFlag };
+
+  protected override async work(): Promise<Outcome> {
+    const { flags } = this;
+    const limit = parseDrop(flags['max-drop']);
+    const { baseline } = flags;
+    const paths = [
+      ...(baseline ? [baseline] : []),
+      ...this.words.filter((path) => path !== baseline),
+    ];
+    if (paths.includes('-')) throw usageProblem('eval reads models from files');
+    if (limit !== undefined && paths.length < 2) {
+      throw usageProblem('--max-drop compares with a baseline', 'Give it with --baseline MODEL.');
+    }
+    const { provider, device, note } = await resolveProvider(flags.provider, flags.device);
+    const input = this.#input({ provider, device });
+    const judged: Judged[] = [];
+    const dims = new Set<string>();
+    for (const path of paths) {
+      const found = await judgeModel(path, { ...input, task: judged[0]?.task.name ?? flags.task });
+      for (const dim of setKnownSizes(found.model, this.sizes)) dims.add(dim);
+      judged.push(found);
+    }
+    checkSizeNames(this.sizes, dims);
+    const rows = await this.#rows(judged, await this.#bench(paths, { provider, device }));
+    const metrics = rows.map((row) => [row.judged.path, evalMetrics(row)] as const);
+    const unmet = limit === undefined ? undefined : this.#unmet(rows, limit);
+    return {
+      input: judged.map(({ model, path }) => summarize(model, path)),
+      metrics: metrics.length === 1 ? (metrics[0]?.[1] ?? {}) : Object.fromEntries(metrics),
+      warnings: note ? [{ code: 'provider', message: note }] : [],
+      blocks: evalBlocks(rows),
+      ...(unmet ? { unmet } : {}),
+    };
+  }
+
+  #input(on: Pick<EvalInput['session'], 'provider' | 'device'>): EvalInput {
+    const { flags, reporter, sizes } = this;
+    if (flags.data === undefined) {
+      throw usageProblem(
+        'models are judged on data, and none was given',
+        'Give it with --data PATH.',
+      );
+    }
+    return {
+      task: flags.task,
+      data: flags.data,
+      dataOptions: dataOptionsFrom(flags),
+      taskOptions: taskOptionsFrom(flags),
+      sizes,
+      batch: flags.batch ?? BATCH,
+      session: { ...on, ...(flags.threads ? { threads: flags.threads } : {}) },
+      reporter,
+    };
+  }
+
+  async #rows(judged: readonly Judged[], timings: readonly Timing[]): Promise<EvalRow[]> {
+    const { resamples, seed } = this.flags;
+    const [first] = judged;
+    return judged.map((one, i) => {
+      const against = first && one !== first && resamples > 0;
+      return {
+        judged: one,
+        values: one.evaluation.compute(),
+        intervals: resamples > 0 ? intervals(one.evaluation, { resamples, seed }) : {},
+        comparison: against
+          ? compare(first.evaluation, one.evaluation, { resamples, seed })
+          : undefined,
+        bench: timings[i]?.result,
+        macs: timings[i]?.macs,
+      };
+    });
+  }
+
+  /** Latency and memory at batch 1, on the first sample. */
+  async #bench(
+    paths: readonly string[],
+    on: { provider: NonNullable<EvalInput['session']['provider']>; device: number },
+  ): Promise<Timing[]> {
+    const { flags } = this;
+    const input = {
+      sizes: this.sizes,
+      data: flags.data,
+      dataOptions: dataOptionsFrom(flags),
+      batchGiven: false,
+    };
+    const models = paths.map((path) => prepareModel(path, path, input));
+    const macs = models.map((model) => model.macs(1));
+    if (!flags.bench) return macs.map((one) => ({ result: undefined, macs: one }));
+    const results = await bench(models, {
+      ...on,
+      seed: flags.seed,
+      batches: [1],
+      threads: flags.threads ? [flags.threads] : [],
+      profile: false,
+      runs: undefined,
+      warmup: undefined,
+      onProgress: () => {},
+    });
+    return results.map((result, i) => ({ result, macs: macs[i] }));
+  }
+
+  #unmet(rows: readonly EvalRow[], limit: number): XformError | undefined {
+    const [baseline, ...others] = rows;
+    if (!baseline) return undefined;
+    const metric = this.flags.metric ?? baseline.judged.task.main;
+    const before = baseline.values[metric];
+    if (before === undefined) throw noSuchMetric(metric, Object.keys(baseline.values));
+    const sign = directionOf(metric) === 'lower' ? -1 : 1;
+    for (const { judged, values } of others) {
+      const after = values[metric] ?? Number.NaN;
+      if (sign * (before - after) <= limit) continue;
+      return worseThanBaseline(judged.path, metric, [before, after], limit);
+    }
+    return undefined;
+  }
+}
+
+interface Timing {
+  readonly result: BenchResult | undefined;
+  readonly macs: number | undefined;
+}

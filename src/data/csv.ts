@@ -1,0 +1,88 @@
+// Tables of separated values: .csv and .tsv, plain or gzipped.
+
+import { createReadStream } from 'node:fs';
+import { pipeline } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { type CsvError, parse } from 'csv-parse';
+import { brokenFile, emptyData } from '../errors/data.ts';
+import { XformError } from '../errors/error.ts';
+import type { BadSamples } from './bad-samples.ts';
+import { isPacked, unpacked } from './packed.ts';
+import type { Row, TableReader } from './table-reader.ts';
+
+/** `asked`: the columns that the user named. */
+export async function openCsv(
+  path: string,
+  asked: readonly string[],
+  bad: BadSamples,
+): Promise<TableReader> {
+  const rows = rowsOf(path, bad, await delimiterOf(path));
+  const { value: first, done } = await rows.next();
+  if (done) throw emptyData(path);
+  const names = first.cells.map((cell) => String(cell).trim());
+  const header = isHeader(names, asked);
+  return {
+    columns: header ? names : names.map((_, i) => String(i)),
+    async *rows() {
+      if (!header) yield first;
+      yield* rows;
+    },
+  };
+}
+
+/** Some cell is no number, and the columns asked for are not numbers in place of names. */
+function isHeader(names: readonly string[], asked: readonly string[]): boolean {
+  const isNumber = (text: string) => /^\d+$/.test(text);
+  if (asked.length > 0 && asked.every((name) => isNumber(name) && !names.includes(name))) {
+    return false;
+  }
+  return names.some((name) => name !== '' && Number.isNaN(Number(name)));
+}
+
+async function* rowsOf(path: string, bad: BadSamples, delimiter: string): AsyncGenerator<Row> {
+  const parser = parse({
+    bom: true,
+    delimiter,
+    skip_empty_lines: true,
+    relax_quotes: true,
+    info: true,
+    skip_records_with_error: true,
+    on_skip: (error) => {
+      if (error) bad.add(brokenFile(whereOf(path, error), error.message));
+      return undefined;
+    },
+  });
+  // What fails upstream destroys the parser, and so ends the loop below.
+  pipeline(unpacked(path), parser, () => {});
+  try {
+    for await (const { info, record } of parser) {
+      yield { where: `${path}:${info.lines}`, cells: record };
+    }
+  } catch (error) {
+    if (error instanceof XformError || !('code' in (error as object))) throw error;
+    throw brokenFile(whereOf(path, error as Error), (error as Error).message);
+  }
+}
+
+function whereOf(path: string, error: Error): string {
+  const line = (error as CsvError)['lines'];
+  return typeof line === 'number' ? `${path}:${line}` : path;
+}
+
+/** The separator that the first line has most of. */
+async function delimiterOf(path: string): Promise<string> {
+  if (/\.tsv(\.gz)?$/i.test(path)) return '\t';
+  const file = createReadStream(path, { end: 0xffff });
+  let head = '';
+  try {
+    for await (const chunk of isPacked(path) ? file.pipe(createGunzip()) : file) {
+      head += String(chunk);
+      if (head.includes('\n')) break;
+    }
+  } catch {
+    // The whole file is read next, and reports what is wrong with it.
+  }
+  const [first = ''] = head.split('\n', 1);
+  const count = (separator: string) => first.split(separator).length;
+  return [',', ';', '\t'].reduce((best, s) => (count(s) > count(best) ? s : best));
+}

@@ -1,0 +1,154 @@
+// Texts of a table as tokens, a sample each: one text, or two, with a label; or a source and its target
+// for encoder-decoder models.
+
+import { targetInputMissing, tokenTooLarge } from '../errors/data.ts';
+import type { BadSamples } from './bad-samples.ts';
+import { arrayDataset } from './batch.ts';
+import { collectRows, columnIndex, LabelColumn, TextColumns } from './columns.ts';
+import type { Dataset } from './dataset.ts';
+import type { DataRequest } from './kind.ts';
+import type { DataOptions } from './options.ts';
+import type { ArraySource } from './source.ts';
+import type { TableReader } from './table-reader.ts';
+import { sequenceLength, type TextInput, type TextRole, textInputs } from './text-inputs.ts';
+import { tokenRows } from './token-rows.ts';
+import { type Encoded, openTokenizer, type Tokenizer } from './tokenizer.ts';
+import { specialIds, vocabularySize } from './tokenizer-file.ts';
+
+/** Marks places of a target that count for nothing, as in PyTorch's cross-entropy. */
+const IGNORED = -100;
+
+/** Columns that the options name. */
+export function askedColumns(options: DataOptions): string[] {
+  const { label, text, textPair, textTarget, features = [] } = options;
+  const one = [label, text, textPair, textTarget].filter((name) => name !== undefined);
+  return [...one, ...features];
+}
+
+/** The dataset of a table of texts. */
+export async function openTexts(
+  { path, inputs, options }: DataRequest,
+  reader: TableReader,
+  bad: BadSamples,
+): Promise<Dataset> {
+  const { label, text = '', textPair, textTarget } = options;
+  const collector = (name: string) => new TextColumns([columnIndex(path, reader, name)]);
+  const first = collector(text);
+  const other = textTarget ?? textPair;
+  const second = other === undefined ? undefined : collector(other);
+  const labels = label === undefined ? [] : [labelColumn(path, reader, label, options)];
+  await collectRows(reader, [first, ...(second ? [second] : []), ...labels], bad);
+  const tokenizer = await openTokenizer(options.tokenizer, () => [
+    ...first.texts,
+    ...(second?.texts ?? []),
+  ]);
+  const texts = { path, plan: textInputs(inputs), seq: options.seq, tokenizer };
+  const arrays =
+    second && textTarget !== undefined
+      ? translations(texts, first.texts, second.texts)
+      : encodedTexts(texts, first.texts, second?.texts);
+  const targets = labels.map((column) => column.toArray(path));
+  const notes = [`${vocabularySize(tokenizer.file)} tokens in the vocabulary`, ...bad.notes];
+  const dataset = arrayDataset(path, [...arrays, ...targets], inputs, options, { notes });
+  return Object.assign(dataset, { vocabulary: tokenizer.madeHere });
+}
+
+function labelColumn(
+  path: string,
+  reader: TableReader,
+  label: string,
+  { classes }: DataOptions,
+): LabelColumn {
+  return new LabelColumn(columnIndex(path, reader, label), classes);
+}
+
+interface Texts {
+  readonly path: string;
+  readonly plan: readonly TextInput[];
+  readonly seq: number | undefined;
+  readonly tokenizer: Tokenizer;
+}
+
+/** A text, or a pair of texts, with special tokens; padded. */
+function encodedTexts(
+  { path, plan, seq, tokenizer }: Texts,
+  texts: readonly string[],
+  pairs: readonly string[] | undefined,
+): ArraySource[] {
+  const length = sequenceLength(plan, 'source', seq);
+  const encode = remembered((row) => tokenizer.encode(texts[row] ?? '', pairs?.[row], length));
+  const rows = { path, count: texts.length, length, encode, pad: specialIds(tokenizer.file).pad };
+  return plan.map((one) => inputRows(one, rows));
+}
+
+/**
+ * Source and target of encoder-decoder models: the decoder is fed the target behind a start token, and
+ * `labels` are the target with its end; the places after it are -100.
+ */
+function translations(
+  { path, plan, seq, tokenizer }: Texts,
+  texts: readonly string[],
+  translated: readonly string[],
+): ArraySource[] {
+  const own = plan.filter(({ side }) => side === 'target');
+  if (!own.some(({ role }) => role === 'ids')) {
+    throw targetInputMissing(plan.map(({ input }) => input.name));
+  }
+  const others = plan.filter(({ side }) => side === 'source');
+  const sources = encodedTexts({ path, plan: others, seq, tokenizer }, texts, undefined);
+  const length = sequenceLength(plan, 'target', seq);
+  const { pad, start = pad, end } = specialIds(tokenizer.file);
+  const labels = remembered((row) => {
+    const ids = tokenizer
+      .ids(translated[row] ?? '')
+      .slice(0, end === undefined ? length : length - 1);
+    return { ids: end === undefined ? ids : [...ids, end], types: [] };
+  });
+  const shifted = (row: number) => ({ ids: [start, ...labels(row).ids.slice(0, -1)], types: [] });
+  const rows = { path, count: texts.length, length, encode: remembered(shifted), pad };
+  const target = tokenRows({
+    name: 'labels',
+    where: path,
+    shape: [texts.length, length],
+    valueAt: (row, i) => labels(row).ids[i] ?? IGNORED,
+  });
+  return [...sources, ...own.map((one) => inputRows(one, rows)), target];
+}
+
+interface EncodedRows {
+  readonly path: string;
+  readonly count: number;
+  readonly length: number;
+  readonly pad: number;
+  encode(row: number): Encoded;
+}
+
+function inputRows({ input, role }: TextInput, rows: EncodedRows): ArraySource {
+  const { path, count, length, pad, encode } = rows;
+  const { below = Number.POSITIVE_INFINITY } = input;
+  const values: Record<TextRole, (row: number, i: number) => number> = {
+    ids: (row, i) => {
+      const id = encode(row).ids[i] ?? pad;
+      if (id >= below) throw tokenTooLarge(id, input.name, below);
+      return id;
+    },
+    mask: (row, i) => (i < encode(row).ids.length ? 1 : 0),
+    types: (row, i) => encode(row).types[i] ?? 0,
+    positions: (_, i) => i,
+  };
+  return tokenRows({
+    name: input.name,
+    where: path,
+    shape: [count, length],
+    valueAt: values[role],
+  });
+}
+
+/** Texts are tokenised when they are first asked for, and once. */
+function remembered(encode: (row: number) => Encoded): (row: number) => Encoded {
+  const found: (Encoded | undefined)[] = [];
+  return (row) => {
+    found[row] ??= encode(row);
+    return found[row];
+  };
+}

@@ -1,0 +1,18 @@
+// The tasks of `eval`.
+
+import { unknownName } from '../errors/usage.ts';
+import { classify } from './classify.ts';
+import { detect } from './detect.ts';
+import { lm } from './lm.ts';
+import { forecast, regress } from './regress.ts';
+import { segment } from './segment.ts';
+import type { Task } from './task.ts';
+
+export const TASKS: readonly Task[] = [classify, regress, forecast, detect, segment, lm];
+
+export function taskNamed(name: string): Task {
+  const found = TASKS.find((task) => task.name === name);
+  if (found) return found;
+  const known = TASKS.map((task) => task.name);
+  throw unknownName('task', name, known);
+}
