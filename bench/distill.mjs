@@ -38,7 +38,7 @@ const report = (...args) => {
   return found;
 };
 
-const ROUNDS = 5;
+const ROUNDS = 3;
 const BATCH = 16;
 
 /** Milliseconds of a step: the median of its chunks, the first one left out. */

@@ -7,6 +7,7 @@ import { loadModel } from '../../src/runtime/runner.ts';
 import { Random } from '../../src/tensor/random.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { type Distillation, distilled } from '../../src/train/distill.ts';
+import { graft, TEACHER } from '../../src/train/graft.ts';
 import { STEPS as COUNT } from '../../src/train/loop.ts';
 import { OBJECTIVES } from '../../src/train/objectives/index.ts';
 import { OBJECTIVE_DEFAULTS } from '../../src/train/objectives/objective.ts';
@@ -218,5 +219,22 @@ g (int64[2, 3] input_ids, int64[2, 3] attention_mask, float[2, 3, 5] said) => (f
     expect(await lossOf(changedAt(5))).toBe(loss);
     expect(await lossOf(changedAt(4))).not.toBe(loss);
     await session.dispose();
+  });
+});
+
+describe('teachers in the graph of their student', () => {
+  it('drop nothing', () => {
+    const text = (op: string) => `
+g (float[2, 3] x) => (float[2, 3] y)
+<float[3, 3] w = random>
+{
+  d = ${op} (x)
+  y = MatMul(d, w)
+}`;
+    const [student, teacher] = [parseModel(text('Relu')), parseModel(text('Dropout'))];
+    const [said] = graft(student, teacher, TEACHER);
+    const ops = [...student.graph.nodes].map(({ op }) => op);
+    expect(ops.sort()).toEqual(['MatMul', 'MatMul', 'Relu']);
+    expect(said?.producer?.input(0)).toBe(student.graph.inputs[0]);
   });
 });
