@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -112,6 +112,10 @@ describe('xform distill', () => {
     const fewer = await distill(...flags, '--limit', '320');
     expect(fewer.stderr).toMatch(/other data: asking anew/);
     expect(readdirSync(at('changing')).length).toBe(2);
+    writeFileSync(at('file'), '');
+    const nowhere = await distill(...flags.slice(0, -1), at('file'));
+    expect(nowhere.code).toBe(3);
+    expect(nowhere.stderr).toMatch(/not a folder/);
     const large = await distill(...flags, '--method', 'feature', '--cache-limit', '0.00001');
     expect(large.code).toBe(2);
     expect(large.stderr).toMatch(/takes .*samples.*, but --cache-limit allows 10/);
