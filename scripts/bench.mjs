@@ -20,6 +20,7 @@ for (const name of [
   'gradient-coverage',
   'train',
   'train-speed',
+  'distill',
   'incremental',
   'qat',
 ]) {

@@ -47,6 +47,7 @@ export async function teacherAnswers(
   return place.open();
 }
 
+/** False where the user has asked for an end. */
 async function ask(
   request: TrainRequest,
   plan: CachePlan,
@@ -61,7 +62,6 @@ async function ask(
   if (difference) options.say(`${plan.folder} holds answers to other ${difference}: asking anew`);
   options.say(`asking ${lessons.map(({ path }) => path).join(', ')} (${size}) for ${place.path}`);
   const sessions: LoadedModel[] = [];
-  let isStopped = false;
   try {
     for (const { model } of lessons) {
       sessions.push(await loadModel(model, { ...request.session, optimization: 'all' }));
@@ -69,18 +69,18 @@ async function ask(
     const asking = new Asking(request, lessons, sessions);
     await asking.requireBySample();
     await place.write(async function* (epoch) {
-      for (let from = 0; from < samples && !isStopped; from += request.batch) {
-        isStopped = request.isStopped?.() ?? false;
-        if (isStopped) throw new Stopped();
+      for (let from = 0; from < samples; from += request.batch) {
+        if (request.isStopped?.()) throw new Stopped();
         yield await asking.batch(from, plan.isAugmented ? epoch : undefined);
       }
     });
+    return true;
   } catch (error) {
-    if (!(error instanceof Stopped)) throw error;
+    if (error instanceof Stopped) return false;
+    throw error;
   } finally {
     for (const session of sessions) await session.dispose();
   }
-  return !isStopped;
 }
 
 /** The user has asked for an end. */

@@ -124,8 +124,8 @@ export class CacheFolder {
       writeFileSync(join(part, INDEX), `${JSON.stringify(index, null, 2)}\n`, { flush: true });
       if (!this.isComplete) renameSync(part, this.path);
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      throw code === undefined ? error : teacherCacheNotWritten(this.path, `${error}`);
+      const isOfFiles = (error as NodeJS.ErrnoException).errno !== undefined;
+      throw isOfFiles ? teacherCacheNotWritten(this.path, `${error}`) : error;
     } finally {
       discard();
       process.off('exit', discard);

@@ -22,7 +22,7 @@ import { buildTraining } from '../train/step.ts';
 import { unrollRecurrent } from '../train/unroll.ts';
 import { stateWeights } from './train-checkpoint.ts';
 import { chooseParameters, isNamed, plainModel } from './train-prepare.ts';
-import type { TrainRequest } from './train-request.ts';
+import type { Matched, TrainRequest } from './train-request.ts';
 import { retaining } from './train-retain.ts';
 import { type Lesson, teach } from './train-teachers.ts';
 
@@ -34,7 +34,7 @@ export interface TrainGraphs {
   readonly targets: readonly TargetSpec[];
   readonly trained: readonly string[];
   readonly fixed: ReadonlyMap<string, string>;
-  readonly matched: readonly string[];
+  readonly matched: readonly Matched[];
   /** What teachers say ahead of time. */
   readonly lessons: readonly Lesson[];
   /** Weights of the model from the state: adapters merged, projections left out. */

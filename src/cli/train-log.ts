@@ -49,7 +49,8 @@ export class TrainLog {
     );
     reporter.detail(`${nodes} nodes; built in ${facts.buildMs.toFixed(0)} ms`);
     for (const [name, why] of fixed) reporter.detail(`not trained: "${name}": ${why}`);
-    if (facts.matched.length > 0) reporter.info(`compared: ${facts.matched.join(', ')}`);
+    const pairs = facts.matched.map(({ student, teacher }) => `${student}=${teacher}`);
+    if (pairs.length > 0) reporter.info(`compared: ${pairs.join(', ')}`);
     this.#line({ event: 'start', steps, steps_per_epoch: stepsPerEpoch, first_step: firstStep });
   }
 

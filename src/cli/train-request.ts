@@ -96,7 +96,8 @@ export interface Teaching {
     readonly weight: number;
   }[];
   readonly method: 'logits' | 'feature' | 'attention';
-  readonly soft: 'kl' | 'mse';
+  /** Absent: what the outputs are. */
+  readonly soft: 'kl' | 'mse' | undefined;
   readonly alpha: Course;
   readonly temperature: Course;
   readonly matches: readonly (readonly [student: string, teacher: string])[];
@@ -118,14 +119,25 @@ export interface TeacherCacheOptions {
   say(text: string): void;
 }
 
+/** Inner tensors that are held against each other. */
+export interface Matched {
+  readonly student: string;
+  readonly studentShape: string;
+  readonly teacher: string;
+  readonly teacherShape: string;
+  /** The loss between them. */
+  readonly by: string;
+  /** A learned projection stands before it. */
+  readonly isProjected: boolean;
+}
+
 export interface RunFacts {
   readonly steps: number;
   readonly stepsPerEpoch: number;
   readonly firstStep: number;
   readonly trained: readonly string[];
   readonly fixed: ReadonlyMap<string, string>;
-  /** Inner tensors that are held against each other, as `student=teacher`. */
-  readonly matched: readonly string[];
+  readonly matched: readonly Matched[];
   readonly nodes: number;
   readonly buildMs: number;
   readonly loadMs: number;

@@ -4,19 +4,19 @@
 import { notBySample, nothingToMatch, teacherDoesNotFit } from '../errors/train.ts';
 import { type Model, printShape, Value } from '../graph/index.ts';
 import type { Feeds } from '../tensor/feeds.ts';
-import { distilled, project, saidBy } from '../train/distill.ts';
+import { distilled, project, saidBy, softFor } from '../train/distill.ts';
 import { graft, keepAll, sharedInputs, TEACHER } from '../train/graft.ts';
 import { attentionMatches, type Match, namedMatches, stageMatches } from '../train/matching.ts';
 import type { Objective } from '../train/objectives/objective.ts';
 import type { InputOf } from '../train/plan.ts';
 import { inputOf } from '../train/step.ts';
 import { plainModel } from './train-prepare.ts';
-import type { Teaching, TrainRequest } from './train-request.ts';
+import type { Matched, Teaching, TrainRequest } from './train-request.ts';
 
 export interface Taught {
   readonly objective: Objective;
   readonly projections: readonly Value[];
-  readonly matched: readonly string[];
+  readonly matched: readonly Matched[];
   readonly lessons: readonly Lesson[];
 }
 
@@ -42,30 +42,42 @@ export async function teach(request: TrainRequest, model: Model, sample: Feeds):
   }
   const found: Match[] = [];
   const lessons: Lesson[] = [];
-  const teachers: { output: Value; weight: number }[] = [];
+  const teachers: { outputs: Value[]; weight: number }[] = [];
+  const soft = teaching.soft ?? softFor(model.graph, objective);
   const sum = teaching.teachers.reduce((total, { weight }) => total + weight, 0);
   for (const [i, teacher] of teaching.teachers.entries()) {
     const plain = await plainModel(teacher.model, batch, sample);
-    checkTeacher(teacher.path, model, plain);
+    checkTeacher(teacher.path, model, plain, soft);
     const matches = teaching.method === 'logits' ? [] : matchesOf(teaching, model, plain);
-    const said = saidBy(plain.graph.outputs[0] as Value, teaching.soft);
+    const said = saidBy(plain.graph.outputs, soft);
     const weight = teacher.weight / sum;
     if (teaching.cache) {
       const { path, model: original } = teacher;
-      const { lesson, heard } = listen(model, plain, [said, ...matches.map((m) => m.teacher)], i);
+      const { lesson, heard } = listen(
+        model,
+        plain,
+        [...said, ...matches.map((m) => m.teacher)],
+        i,
+      );
       lessons.push({ path, original, ...lesson });
-      teachers.push({ output: heard.get(said) as Value, weight });
+      teachers.push({ outputs: said.map((value) => heard.get(value) as Value), weight });
       found.push(...matches.map((m) => ({ ...m, teacher: heard.get(m.teacher) as Value })));
     } else {
       graft(model, plain, `${TEACHER}${i}/`);
-      teachers.push({ output: said, weight });
+      teachers.push({ outputs: said, weight });
       found.push(...matches);
     }
   }
   if (teaching.method !== 'logits' && found.length === 0) throw nothingToMatch(teaching.method);
-  const matched = found.map(({ student, teacher }) => `${student.name}=${teacher.name}`);
   const { matches, projections } = project(model, found, teaching.featureLoss, request.seed);
-  const objectiveOf = distilled({ ...teaching, hard: objective, teachers, features: matches });
+  const matched = found.map((match, i) => matchedOf(match, matches[i] as Match, teaching));
+  const objectiveOf = distilled({
+    ...teaching,
+    soft,
+    hard: objective,
+    teachers,
+    features: matches,
+  });
   return { objective: objectiveOf, projections, matched, lessons };
 }
 
@@ -93,13 +105,30 @@ function matchesOf(teaching: Teaching, student: Model, teacher: Model): Match[] 
   if (teaching.matches.length > 0) return namedMatches(student, teacher, teaching.matches);
   const stages = () => stageMatches(student, teacher, teaching.layerMap);
   if (teaching.method === 'feature') return stages();
-  const sameShape = ({ student: s, teacher: t }: Match) => `${s.shape}` === `${t.shape}`;
-  const maps = attentionMatches(student, teacher, teaching.layerMap).filter(sameShape);
-  return [...maps, ...stages()];
+  const relations = attentionMatches(student, teacher, teaching.layerMap);
+  return relations.length > 0 ? relations : stages();
 }
 
-function checkTeacher(path: string, student: Model, teacher: Model): void {
-  const [ours, theirs] = [student.graph.outputs[0], teacher.graph.outputs[0]];
-  if (`${ours?.shape}` === `${theirs?.shape}`) return;
-  throw teacherDoesNotFit(path, printShape(ours?.shape), printShape(theirs?.shape));
+function matchedOf(
+  { kind, student, teacher }: Match,
+  compared: Match,
+  { featureLoss }: Teaching,
+): Matched {
+  return {
+    student: student.name,
+    studentShape: printShape(student.shape),
+    teacher: teacher.name,
+    teacherShape: printShape(teacher.shape),
+    by: kind === 'state' ? featureLoss : RELATIONS[kind],
+    isProjected: compared.student !== student,
+  };
+}
+
+const RELATIONS = { map: 'divergence of attention', value: 'divergence of value relations' };
+
+function checkTeacher(path: string, student: Model, teacher: Model, soft: 'kl' | 'mse'): void {
+  const shapes = ({ graph }: Model) =>
+    saidBy(graph.outputs, soft).map(({ shape }) => printShape(shape));
+  const [ours, theirs] = [shapes(student).join(', '), shapes(teacher).join(', ')];
+  if (ours !== theirs) throw teacherDoesNotFit(path, ours, theirs);
 }

@@ -65,6 +65,11 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     return inferObjective(model, sample);
   }
 
+  /** What is shown instead of a run. */
+  protected preview(_request: TrainRequest): Promise<Outcome | undefined> {
+    return Promise.resolve(undefined);
+  }
+
   /** The flags as the objective reads them. */
   protected objectiveFlags(flags: TrainingFlagValues): TrainingFlagValues {
     return flags;
@@ -86,6 +91,8 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
       tensorboard: flags.tensorboard,
     });
     const request = await this.#request(given, path, output, log);
+    const preview = await this.preview(request);
+    if (preview) return { input: before, ...preview };
     const stop = takeOverSignals();
     const result = await runTraining({ ...request, isStopped: stop.isAsked });
     stop.release();

@@ -1,9 +1,10 @@
 import { Flags } from '@oclif/core';
 import { dataOptionsFrom, parseAmount } from '../cli/data-flags.ts';
 import { dataIdentity } from '../cli/data-identity.ts';
+import { matchBlocks, previewMatches } from '../cli/distill-preview.ts';
 import { readSound } from '../cli/models.ts';
 import { inferObjective } from '../cli/train-objective.ts';
-import type { TeacherCacheOptions, Teaching } from '../cli/train-request.ts';
+import type { TeacherCacheOptions, Teaching, TrainRequest } from '../cli/train-request.ts';
 import {
   TrainingCommand,
   type TrainingFlagValues,
@@ -13,7 +14,9 @@ import {
 import type { Batch } from '../data/dataset.ts';
 import { badFlagValue } from '../errors/usage.ts';
 import type { Model } from '../graph/index.ts';
+import type { Outcome } from '../report/report.ts';
 import { FEATURE_LOSSES, type FeatureLossName } from '../train/distillation.ts';
+import type { LayerMap } from '../train/matching.ts';
 import type { ObjectiveName } from '../train/objectives/index.ts';
 import type { Course } from '../train/schedule.ts';
 
@@ -64,8 +67,8 @@ export default class Distill extends TrainingCommand<typeof Distill> {
       ...group,
     }),
     soft: Flags.option({ options: ['kl', 'mse'] as const })({
-      summary: 'divergence of distributions, or squared distance of outputs',
-      default: 'kl',
+      summary:
+        'divergence of distributions, or squared distance of all outputs (default: what outputs are)',
       ...group,
     }),
     match: Flags.string({
@@ -76,9 +79,14 @@ export default class Distill extends TrainingCommand<typeof Distill> {
       default: [],
       ...group,
     }),
-    'layer-map': Flags.option({ options: ['uniform', 'last'] as const })({
-      summary: 'which layers of a deeper teacher are compared',
+    'layer-map': Flags.string({
+      summary: 'which layers are compared: uniform, last, or numbers from 0 as in 0=1,1=3',
       default: 'uniform',
+      helpValue: 'STUDENT=TEACHER,…',
+      ...group,
+    }),
+    'dry-run': Flags.boolean({
+      summary: 'show which tensors would be compared, and how; train nothing',
       ...group,
     }),
     'feature-loss': Flags.option({ options: Object.keys(FEATURE_LOSSES) as FeatureLossName[] })({
@@ -147,11 +155,17 @@ export default class Distill extends TrainingCommand<typeof Distill> {
       alpha,
       temperature,
       matches: flags.match.map(parseMatch),
-      layerMap: flags['layer-map'],
+      layerMap: parseLayerMap(flags['layer-map']),
       featureLoss: flags['feature-loss'],
       featureWeight: course('feature-weight', flags['feature-weight'] ?? '1'),
       cache: this.#cache(),
     };
+  }
+
+  protected override async preview(request: TrainRequest): Promise<Outcome | undefined> {
+    if (!this.flags['dry-run']) return undefined;
+    const matched = await previewMatches(request);
+    return { metrics: { matched }, blocks: matchBlocks(matched) };
   }
 
   #cache(): TeacherCacheOptions | undefined {
@@ -173,6 +187,15 @@ function parseCourse(flag: string, text: string, shape: Course['shape']): Course
   const [from = '', to = from, ...more] = text.split(':');
   if (more.length > 0) throw badFlagValue(flag, text, 'a number, or two as in 8:1');
   return { from: parseAmount(flag, from), to: parseAmount(flag, to), shape };
+}
+
+function parseLayerMap(text: string): LayerMap {
+  if (text === 'uniform' || text === 'last') return text;
+  return text.split(',').map((pair) => {
+    const [student, teacher] = /^(\d+)=(\d+)$/.exec(pair.trim())?.slice(1).map(Number) ?? [];
+    if (student !== undefined && teacher !== undefined) return [student, teacher] as const;
+    throw badFlagValue('layer-map', text, 'uniform, last, or numbers of layers as in 0=1,1=3');
+  });
 }
 
 function parseMatch(text: string): [string, string] {

@@ -256,6 +256,15 @@ export function nothingToAdapt(path: string): XformError {
   });
 }
 
+export function layerNotThere(number: number, whose: string, layers: number): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'unknown-layer',
+    message: `the ${whose} has no layer ${number}: it has ${layers}, counted from 0`,
+    hint: 'Look at the layers with --dry-run, and name others with --layer-map.',
+  });
+}
+
 export function nothingToMatch(method: string): XformError {
   return new XformError({
     kind: 'model',

@@ -5,17 +5,32 @@ import { Builder, type Model, type Value } from '../graph/index.ts';
 import { inferNode } from '../ops/index.ts';
 import { Random } from '../tensor/random.ts';
 import { Tensor } from '../tensor/tensor.ts';
-import { FEATURE_LOSSES, type FeatureLossName, softDivergence } from './distillation.ts';
+import {
+  FEATURE_LOSSES,
+  type FeatureLossName,
+  RELATION_LOSSES,
+  softDivergence,
+} from './distillation.ts';
 import type { Formula } from './formula.ts';
 import type { Match } from './matching.ts';
-import { logitsOf, type Mean, meanOf, meanValue, type Objective } from './objectives/objective.ts';
+import { OBJECTIVES } from './objectives/index.ts';
+import { tokenInput, tokensThere } from './objectives/language.ts';
+import {
+  type Ends,
+  logitsOf,
+  type Mean,
+  meanOf,
+  meanValue,
+  type Objective,
+  type ObjectiveContext,
+} from './objectives/objective.ts';
 import type { Course } from './schedule.ts';
 
 export interface Distillation {
   /** Told by labels; absent: the student learns from its teachers alone. */
   readonly hard?: Objective | undefined;
   /** What teachers say (`saidBy`), in the student's graph, and how much each counts. */
-  readonly teachers: readonly { readonly output: Value; readonly weight: number }[];
+  readonly teachers: readonly { readonly outputs: readonly Value[]; readonly weight: number }[];
   /** Share of the soft loss. */
   readonly alpha: Course;
   readonly temperature: Course;
@@ -31,20 +46,14 @@ export function distilled(d: Distillation): Objective {
     summary: 'what teachers say',
     targets: (ends, settings) => d.hard?.targets(ends, settings) ?? [],
     build(c) {
-      const { f, outputs, real } = c;
+      const { f } = c;
       const hard = d.hard?.build(c);
       const now = (name: string, course: Course) =>
         c.everyStep && course.from !== course.to
           ? c.everyStep(name, course)
           : f.number(course.to, 'float32');
-      const soft = softLoss(
-        f,
-        outputs[0] as Value,
-        d,
-        () => now('temperature', d.temperature),
-        real,
-      );
-      const count = hard?.loss.count ?? soft.count;
+      const soft = softLoss(c, d, () => now('temperature', d.temperature));
+      const { count } = soft;
       let loss = meanValue(f, soft);
       if (hard) {
         const share = now('alpha', d.alpha);
@@ -63,26 +72,39 @@ export function distilled(d: Distillation): Objective {
   };
 }
 
-/** What the soft loss compares: the logits of an output for kl, the output itself for mse. */
-export function saidBy(output: Value, soft: 'kl' | 'mse'): Value {
-  return soft === 'kl' ? logitsOf(output, ['Softmax', 'LogSoftmax']) : output;
+/** What the soft loss compares: the logits of the first output for kl, all that are float for mse. */
+export function saidBy(outputs: readonly Value[], soft: 'kl' | 'mse'): Value[] {
+  if (soft === 'kl') return outputs.slice(0, 1).map((o) => logitsOf(o, ['Softmax', 'LogSoftmax']));
+  return outputs.filter(({ dtype }) => dtype === 'float32');
 }
 
-function softLoss(
-  f: Formula,
-  output: Value,
-  d: Distillation,
-  temperature: () => Value,
-  real: Value | undefined,
-): Mean {
-  const student = saidBy(output, d.soft);
+/** kl where an output is a distribution over classes or tokens, mse for numbers, boxes and maps. */
+export function softFor({ inputs, outputs }: Ends, objective: Objective | undefined): 'kl' | 'mse' {
+  if (objective && NUMBERS.has(objective)) return 'mse';
+  const shape = outputs[0]?.shape ?? [];
+  const isOverClasses = shape.length === 2 && shape[1] !== 1;
+  const isOverTokens = shape.length === 3 && tokenInput({ inputs, outputs }) !== undefined;
+  return isOverClasses || isOverTokens ? 'kl' : 'mse';
+}
+
+const NUMBERS = new Set<Objective>([OBJECTIVES.regress, OBJECTIVES.reconstruct, OBJECTIVES.detect]);
+
+function softLoss(c: ObjectiveContext, d: Distillation, temperature: () => Value): Mean {
+  const { f, outputs, real } = c;
+  const own = saidBy(outputs, d.soft);
   const t = d.soft === 'kl' ? temperature() : undefined;
-  const rows = d.teachers.map(({ output: teacher, weight }) =>
-    f.mul(rowLosses(f, student, teacher, t), weight),
-  );
+  const rows = d.teachers.map(({ outputs: said, weight }) => {
+    const losses = said.map((output, i) => rowLosses(f, own[i] as Value, output, t));
+    return f.mul(f.total(losses), weight / losses.length);
+  });
   const total = f.total(rows);
   const size = Number(total.shape?.[0] ?? 1);
-  return meanOf(f, total, real && spread(f, real, size));
+  const there = t && own[0]?.shape?.length === 3 ? tokensThere(c, d.hard !== undefined) : undefined;
+  const [first, second] = [
+    ...(real ? [spread(f, real, size)] : []),
+    ...(there ? [f.reshape(there, [size])] : []),
+  ];
+  return meanOf(f, total, first && second ? f.mul(first, second) : first);
 }
 
 /** Divergence at a temperature, or squared distance without one, [rows]. */
@@ -102,7 +124,9 @@ function spread(f: Formula, real: Value, rows: number): Value {
 
 function featureLoss(f: Formula, d: Distillation): Value {
   const loss = FEATURE_LOSSES[d.featureLoss];
-  const all = d.features.map(({ student, teacher }) => loss(f, student, teacher));
+  const all = d.features.map(({ kind, student, teacher }) =>
+    kind === 'state' ? loss(f, student, teacher) : RELATION_LOSSES[kind](f, student, teacher),
+  );
   return f.div(f.total(all), all.length);
 }
 
@@ -122,11 +146,12 @@ export function project(
 ): { matches: Match[]; projections: Value[] } {
   const projections: Value[] = [];
   const g = new Builder(model.graph, undefined, (node) => inferNode(model, node));
-  const projected = matches.map(({ student, teacher }, i) => {
+  const projected = matches.map((match, i) => {
+    const { kind, student, teacher } = match;
     const axis = student.shape?.length === 4 ? 1 : -1;
     const from = Number(student.shape?.at(axis) ?? 1);
     const to = Number(teacher.shape?.at(axis) ?? 1);
-    if (from === to || !SAME_WIDTH.has(loss)) return { student, teacher };
+    if (kind !== 'state' || from === to || !SAME_WIDTH.has(loss)) return match;
     const random = new Random(seed, `projection ${i}`);
     const shape = axis === 1 ? [to, from, 1, 1] : [from, to];
     const values = Float32Array.from(
@@ -135,7 +160,7 @@ export function project(
     );
     const weight = g.constant(`#projection_${i}`, Tensor.of('float32', shape, values));
     projections.push(weight);
-    return { student: g.op(axis === 1 ? 'Conv' : 'MatMul', [student, weight]), teacher };
+    return { ...match, student: g.op(axis === 1 ? 'Conv' : 'MatMul', [student, weight]) };
   });
   return { matches: projected, projections };
 }

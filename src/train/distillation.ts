@@ -1,8 +1,7 @@
 // Losses that make a student like its teacher. Logits: T² · KL(softmax(t/T) ‖ softmax(s/T)) (Hinton et
 // al. 2015), or their squared distance. Inner tensors: squared distance or cosine (Romero et al. 2015),
 // spatial attention maps (Zagoruyko and Komodakis 2017), similarities within the batch (Tung and Mori
-// 2019), distances and angles (Park et al. 2019), attention maps and values (Jiao et al. 2020, Wang et
-// al. 2020).
+// 2019), distances and angles (Park et al. 2019), relations of attention (Wang et al. 2020, MiniLM).
 
 import type { Value } from '../graph/index.ts';
 import type { Formula } from './formula.ts';
@@ -86,4 +85,54 @@ function angles(f: Formula, rows: Value): Value {
   const length = f.sqrt(f.add(f.sum(f.square(all), [2], true), 1e-12));
   const directions = f.div(all, length);
   return f.op('MatMul', [directions, f.op('Transpose', [directions], { perm: [0, 2, 1] })]);
+}
+
+/** Losses of what attention is made of; numbers of heads and widths may differ. Each gives a scalar. */
+export const RELATION_LOSSES = {
+  /** KL of the rows of maps [N, H, S, S]; heads that have no counterpart are averaged. */
+  map: (f, s, t) => {
+    const heads = sharedHeads(s, t);
+    const logs = (x: Value) => f.op('Log', [f.max(meanHeads(f, x, heads), 1e-9)]);
+    return divergenceOf(f, logs(s), logs(t));
+  },
+  /** KL of the rows of softmax(V Vᵀ / √D), of values [N, H, S, D] in as many heads as both can have. */
+  value: (f, s, t) => {
+    const heads = sharedHeads(s, t);
+    const logs = (x: Value) =>
+      f.op('LogSoftmax', [products(f, splitHeads(f, x, heads))], { axis: -1 });
+    return divergenceOf(f, logs(s), logs(t));
+  },
+} satisfies Record<string, FeatureLoss>;
+
+/** The mean over all rows of Σ t · (log t - log s). */
+function divergenceOf(f: Formula, s: Value, t: Value): Value {
+  return f.mean(f.sum(f.mul(f.op('Exp', [t]), f.sub(t, s)), [-1]));
+}
+
+/** The largest number of heads that both can be divided into. */
+function sharedHeads(s: Value, t: Value): number {
+  const divisor = (a: number, b: number): number => (b === 0 ? a : divisor(b, a % b));
+  return divisor(sizes(s)[1] ?? 1, sizes(t)[1] ?? 1);
+}
+
+/** [N, H, S, S] as [N, heads, S, S]. */
+function meanHeads(f: Formula, map: Value, heads: number): Value {
+  const [n = 1, h = 1, rows = 1, columns = 1] = sizes(map);
+  if (h === heads) return map;
+  return f.mean(f.reshape(map, [n, heads, h / heads, rows, columns]), [2]);
+}
+
+/** [N, H, S, D] as [N, heads, S, H · D / heads]. */
+function splitHeads(f: Formula, values: Value, heads: number): Value {
+  const [n = 1, h = 1, rows = 1, d = 1] = sizes(values);
+  if (h === heads) return values;
+  const apart = f.reshape(values, [n, heads, h / heads, rows, d]);
+  const together = f.op('Transpose', [apart], { perm: [0, 1, 3, 2, 4] });
+  return f.reshape(together, [n, heads, rows, (h / heads) * d]);
+}
+
+/** X Xᵀ / √D of [N, H, S, D]. */
+function products(f: Formula, x: Value): Value {
+  const turned = f.op('Transpose', [x], { perm: [0, 1, 3, 2] });
+  return f.div(f.op('MatMul', [x, turned]), Math.sqrt(sizes(x).at(-1) ?? 1));
 }

@@ -1,17 +1,23 @@
 // Which inner tensors of a student are held against which of its teacher: those that are named, else
-// the ends of stages (feature maps by their resolution, hidden states by their depth) and, for
-// attention, the maps of its softmaxes.
+// the ends of stages (feature maps by their resolution, hidden states by their layer) or, for
+// attention, the maps of its softmaxes and the values they weigh.
 
-import { matchUnknown } from '../errors/train.ts';
+import { layerNotThere, matchUnknown } from '../errors/train.ts';
 import type { Model, Node, Value } from '../graph/index.ts';
 import { TEACHER } from './graft.ts';
 
-export interface Match {
+export interface Match extends Pair {
+  /** What both are: hidden states and feature maps, maps of attention, or the values under them. */
+  readonly kind: 'state' | 'map' | 'value';
+}
+
+interface Pair {
   readonly student: Value;
   readonly teacher: Value;
 }
 
-export type LayerMap = 'uniform' | 'last';
+/** Layers in even steps, the last ones alone, or pairs of layer numbers, student's and teacher's. */
+export type LayerMap = 'uniform' | 'last' | readonly (readonly [number, number])[];
 
 /** Pairs named as `student=teacher`. */
 export function namedMatches(
@@ -20,6 +26,7 @@ export function namedMatches(
   pairs: readonly (readonly [string, string])[],
 ): Match[] {
   return pairs.map(([a, b]) => ({
+    kind: 'state',
     student: valueNamed(student, a, 'student'),
     teacher: valueNamed(teacher, b, 'teacher'),
   }));
@@ -38,14 +45,26 @@ export function stageMatches(student: Model, teacher: Model, map: LayerMap): Mat
   const [ours, theirs] = [stages(student), stages(teacher)];
   const byResolution = [...ours.maps].flatMap(([key, value]) => {
     const other = theirs.maps.get(key);
-    return other ? [{ student: value, teacher: other }] : [];
+    return other ? [{ kind: 'state' as const, student: value, teacher: other }] : [];
   });
-  return [...byResolution, ...byDepth(ours.states, theirs.states, map)];
+  const states = byDepth(ours.states, theirs.states, map);
+  return [...byResolution, ...states.map((pair) => ({ kind: 'state' as const, ...pair }))];
 }
 
-/** Attention maps [N, H, S, S], in order of depth. */
+/** Attention maps [N, H, S, S] and values [N, H, S, D], layer by layer; H and D may differ. */
 export function attentionMatches(student: Model, teacher: Model, map: LayerMap): Match[] {
-  return byDepth(attentionMaps(student), attentionMaps(teacher), map);
+  const [ours, theirs] = [attentions(student), attentions(teacher)];
+  const layers = byDepth(
+    ours.map((one) => one.map),
+    theirs.map((one) => one.map),
+    map,
+  );
+  return layers.flatMap((pair): Match[] => {
+    const own = ours.find((one) => one.map === pair.student)?.value;
+    const other = theirs.find((one) => one.map === pair.teacher)?.value;
+    const values = own && other ? [{ kind: 'value' as const, student: own, teacher: other }] : [];
+    return [{ kind: 'map', ...pair }, ...values];
+  });
 }
 
 /** Nodes of the model itself: teachers that stand in its graph already are left out. */
@@ -53,18 +72,44 @@ function ownNodes(model: Model): Node[] {
   return [...model.graph.nodes].filter((node) => !node.outputs[0]?.name.startsWith(TEACHER));
 }
 
-function attentionMaps(model: Model): Value[] {
+interface Attention {
+  readonly map: Value;
+  /** What the map weighs, where it is found. */
+  readonly value: Value | undefined;
+}
+
+function attentions(model: Model): Attention[] {
   return ownNodes(model).flatMap((node) => {
-    const [output] = node.outputs;
-    const shape = output?.shape ?? [];
-    const isMap = node.op === 'Softmax' && shape.length === 4 && shape[2] === shape[3];
-    return isMap && output ? [output] : [];
+    const map = attentionMap(node);
+    return map ? [{ map, value: weighedBy(map) }] : [];
   });
 }
 
-/** The i-th of few beside the one as deep among many, or the last beside the last. */
-function byDepth(few: readonly Value[], many: readonly Value[], map: LayerMap): Match[] {
+function attentionMap({ op, outputs: [output] }: Node): Value | undefined {
+  const shape = output?.shape ?? [];
+  return op === 'Softmax' && shape.length === 4 && shape[2] === shape[3] ? output : undefined;
+}
+
+/** The other factor of the product that reads the map, perhaps through Dropout. */
+function weighedBy(map: Value): Value | undefined {
+  for (const { node } of map.uses) {
+    if (node.op === 'MatMul' && node.inputs[0] === map) return node.inputs[1];
+    const [output] = node.outputs;
+    const found = node.op === 'Dropout' && output ? weighedBy(output) : undefined;
+    if (found) return found;
+  }
+  return undefined;
+}
+
+/** The i-th of few beside the one as deep among many, the last beside the last, or as given. */
+function byDepth(few: readonly Value[], many: readonly Value[], map: LayerMap): Pair[] {
   if (few.length === 0 || many.length === 0) return [];
+  if (typeof map !== 'string') {
+    return map.map(([a, b]) => ({
+      student: layerAt(few, a, 'student'),
+      teacher: layerAt(many, b, 'teacher'),
+    }));
+  }
   const last = { student: few.at(-1) as Value, teacher: many.at(-1) as Value };
   if (map === 'last') return [last];
   return few.map((student, i) => ({
@@ -73,19 +118,58 @@ function byDepth(few: readonly Value[], many: readonly Value[], map: LayerMap): 
   }));
 }
 
+function layerAt(layers: readonly Value[], number: number, whose: string): Value {
+  const layer = layers[number];
+  if (!layer) throw layerNotThere(number, whose, layers.length);
+  return layer;
+}
+
 const MAP_ENDS = new Set(['Relu', 'Clip', 'Add', 'HardSwish', 'Sigmoid', 'Mul', 'LeakyRelu']);
 
 function stages(model: Model): { maps: Map<string, Value>; states: Value[] } {
   const maps = new Map<string, Value>();
-  const states: Value[] = [];
+  const states: State[] = [];
+  const spatial = new Set<Value | undefined>();
+  let isAttended = false;
   for (const node of ownNodes(model)) {
     const [output] = node.outputs;
     const shape = output?.shape ?? [];
     if (output?.dtype !== 'float32') continue;
-    if (shape.length === 4 && MAP_ENDS.has(node.op)) maps.set(shape.slice(2).join('x'), output);
-    if (shape.length === 3 && isResidual(node.op, node.inputs)) states.push(output);
+    if (isSpatial(node, spatial)) {
+      spatial.add(output);
+      if (MAP_ENDS.has(node.op)) maps.set(shape.slice(2).join('x'), output);
+    }
+    if (attentionMap(node)) isAttended = true;
+    if (shape.length !== 3 || !isResidual(node.op, node.inputs)) continue;
+    states.push({ value: output, isAttended });
+    isAttended = false;
   }
-  return { maps, states };
+  return { maps, states: layerEnds(states) };
+}
+
+/** Made by a convolution, or from what one made: scores of attention are no feature maps. */
+function isSpatial({ op, inputs, outputs }: Node, known: ReadonlySet<Value | undefined>): boolean {
+  if (outputs[0]?.shape?.length !== 4 || op === 'Reshape' || op === 'Transpose') return false;
+  return op === 'Conv' || op === 'ConvTranspose' || inputs.some((value) => known.has(value));
+}
+
+interface State {
+  readonly value: Value;
+  /** Attention stands between it and the state before. */
+  readonly isAttended: boolean;
+}
+
+/** Of attention and the feed-forward behind it the latter; sums of embeddings come before layers. */
+function layerEnds(states: readonly State[]): Value[] {
+  const first = Math.max(
+    0,
+    states.findIndex(({ isAttended }) => isAttended),
+  );
+  const ends = states.slice(first).filter(({ isAttended }, i, all) => {
+    const next = all[i + 1];
+    return !isAttended || !next || next.isAttended;
+  });
+  return ends.map(({ value }) => value);
 }
 
 /** x + f(x): both summands are computed, and have the shape of the sum. */

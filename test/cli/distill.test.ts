@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -112,10 +112,34 @@ describe('xform distill', () => {
     const fewer = await distill(...flags, '--limit', '320');
     expect(fewer.stderr).toMatch(/other data: asking anew/);
     expect(readdirSync(at('changing')).length).toBe(2);
+    writeFileSync(at('file'), '');
+    const nowhere = await distill(...flags.slice(0, -1), at('file'));
+    expect(nowhere.code).toBe(3);
+    expect(nowhere.stderr).toMatch(/not a folder/);
     const large = await distill(...flags, '--method', 'feature', '--cache-limit', '0.00001');
     expect(large.code).toBe(2);
     expect(large.stderr).toMatch(/takes .*samples.*, but --cache-limit allows 10/);
     expect(readdirSync(at('changing')).length).toBe(2);
+  }, 60_000);
+
+  it('shows what would be compared, and trains nothing', async () => {
+    const run = await distill('--teacher', TEACHER, '--method', 'feature', '--dry-run');
+    expect(run.code).toBe(0);
+    const { metrics: found } = JSON.parse(run.stdout) as {
+      metrics: { matched: Record<string, unknown>[] };
+    };
+    expect(found.matched).toMatchObject([
+      { studentShape: '[32, 4, 8, 8]', teacherShape: '[32, 16, 8, 8]', isProjected: true },
+      { studentShape: '[32, 8, 4, 4]', teacherShape: '[32, 32, 4, 4]', isProjected: true },
+    ]);
+    const text = await xform([
+      ...['distill', at('student.onnx'), '--teacher', TEACHER, '--dry-run'],
+      ...['--data', 'fixtures/digits-train.npz', '--method', 'feature'],
+      ...['-o', at('none.onnx')],
+    ]);
+    expect(text.stdout).toMatch(/student +shape +teacher +shape +compared by/);
+    expect(text.stdout).toMatch(/mse, through a learned projection/);
+    expect(existsSync(at('none.onnx'))).toBe(false);
   }, 60_000);
 
   it('goes on to the same bytes after a stop', async () => {
@@ -149,6 +173,7 @@ describe('xform distill', () => {
     ['weights for fewer teachers', ['--teacher', TEACHER, '--weights', '1,2'], 2, /1,2/],
     ['an alpha above 1', ['--teacher', TEACHER, '--alpha', '2'], 2, /"2"/],
     ['a temperature of nothing', ['--teacher', TEACHER, '--temperature', '8:0'], 2, /"8:0"/],
+    ['a layer map of words', ['--teacher', TEACHER, '--layer-map', 'first'], 2, /"first"/],
     ['a way of three numbers', ['--teacher', TEACHER, '--alpha', '1:0:1'], 2, /"1:0:1"/],
     ['no teacher', [], 2, /teacher/],
   ] as const)(

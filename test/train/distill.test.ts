@@ -7,10 +7,13 @@ import { loadModel } from '../../src/runtime/runner.ts';
 import { Random } from '../../src/tensor/random.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { type Distillation, distilled } from '../../src/train/distill.ts';
+import { graft, TEACHER } from '../../src/train/graft.ts';
+import { STEPS as COUNT } from '../../src/train/loop.ts';
 import { OBJECTIVES } from '../../src/train/objectives/index.ts';
 import { OBJECTIVE_DEFAULTS } from '../../src/train/objectives/objective.ts';
 import { OPTIMIZER_DEFAULTS, OPTIMIZERS, type Optimizer } from '../../src/train/optimizers.ts';
 import { parametersOf } from '../../src/train/parameters.ts';
+import { RATE } from '../../src/train/plan.ts';
 import type { Course } from '../../src/train/schedule.ts';
 import { buildTraining } from '../../src/train/step.ts';
 import { initialState, type Progress, train } from '../../src/train/trainer.ts';
@@ -31,11 +34,11 @@ const X = normal(12, 1);
 const SAID = normal(20, 2);
 const LABELS = [0, 4, 2, 2];
 
-function graphOf(terms: Partial<Distillation>) {
-  const model = parseModel(TEXT);
+function graphOf(terms: Partial<Distillation>, text = TEXT) {
+  const model = parseModel(text);
   model.opsets.set('', 21);
   inferTypes(model);
-  const said = model.graph.inputs[1];
+  const said = model.graph.inputs.at(-1);
   if (!said) throw new Error('no input');
   const optimizer = OPTIMIZERS['adam'] as Optimizer;
   return buildTraining({
@@ -44,7 +47,7 @@ function graphOf(terms: Partial<Distillation>) {
     buffers: [],
     objective: distilled({
       hard: OBJECTIVES.classify,
-      teachers: [{ output: said, weight: 1 }],
+      teachers: [{ outputs: [said], weight: 1 }],
       alpha: still(0.7),
       temperature: still(2),
       soft: 'kl',
@@ -61,7 +64,11 @@ function graphOf(terms: Partial<Distillation>) {
 }
 
 /** Trains on the same batch; the loss of every step, and the last state. */
-async function trained(terms: Partial<Distillation>, rate: number, stopAfter = STEPS) {
+async function trained(
+  { labels: told = LABELS, ...terms }: Partial<Distillation> & { labels?: readonly number[] },
+  rate: number,
+  stopAfter = STEPS,
+) {
   const graph = graphOf(terms);
   const session = await loadModel(graph.model);
   const losses: number[] = [];
@@ -78,7 +85,7 @@ async function trained(terms: Partial<Distillation>, rate: number, stopAfter = S
   const context = {
     run: session.run.bind(session),
     async feed(_: number, count: number) {
-      const labels = Array.from({ length: count }, () => LABELS).flat();
+      const labels = Array.from({ length: count }, () => told).flat();
       return new Map([
         ['x', stack(count, X, [4, 3])],
         ['said', stack(count, SAID, [4, 5])],
@@ -119,8 +126,8 @@ function softmaxLogs(row: readonly number[]): number[] {
   return row.map((value) => value - most - Math.log(sum));
 }
 
-/** α · T² · KL + (1 - α) · cross-entropy, in double precision. */
-function expectedLoss(alpha: number, t: number): number {
+/** α · T² · KL + (1 - α) · cross-entropy of the first samples, in double precision. */
+function expectedLoss(alpha: number, t: number, labelled = 4): number {
   const weights = parseModel(TEXT);
   const [w] = [...weights.graph.initializers].map(({ data }) => data?.numbers() ?? []);
   let loss = 0;
@@ -135,7 +142,8 @@ function expectedLoss(alpha: number, t: number): number {
       0,
     );
     const hard = -(softmaxLogs(student)[LABELS[n] ?? 0] ?? 0);
-    loss += (alpha * t * t * divergence + (1 - alpha) * hard) / 4;
+    loss += (alpha * t * t * divergence) / 4;
+    if (n < labelled) loss += ((1 - alpha) * hard) / labelled;
   }
   return loss;
 }
@@ -151,6 +159,13 @@ describe('terms of the loss', () => {
     const { losses } = await trained({}, 0);
     expect(losses.length).toBe(STEPS);
     for (const loss of losses) expect(loss).toBeCloseTo(expectedLoss(0.7, 2), 4);
+  });
+
+  it('leave samples without a label to the teacher', async () => {
+    const { losses } = await trained({ labels: [0, -1, -1, -1] }, 0);
+    for (const loss of losses) expect(loss).toBeCloseTo(expectedLoss(0.7, 2, 1), 4);
+    const none = await trained({ labels: [-1, -1, -1, -1] }, 0);
+    for (const loss of none.losses) expect(loss).toBeCloseTo(expectedLoss(0.7, 2, 0), 4);
   });
 
   it('go from one value to another over the run', async () => {
@@ -172,5 +187,54 @@ describe('terms of the loss', () => {
       const other = parts.rest.state.get(name);
       expect(Buffer.compare(tensor.bytes(), other?.bytes() ?? Buffer.of())).toBe(0);
     }
+  });
+});
+
+describe('tokens', () => {
+  const TOKENS = `
+g (int64[2, 3] input_ids, int64[2, 3] attention_mask, float[2, 3, 5] said) => (float[2, 3, 5] y)
+<float[7, 5] w = random>
+{ y = Gather(w, input_ids) }`;
+
+  it('that are padding count for nothing', async () => {
+    const graph = graphOf({ hard: undefined }, TOKENS);
+    const session = await loadModel(graph.model);
+    const lossOf = async (said: Float32Array) => {
+      const results = await session.run(
+        new Map([
+          ...initialState(graph),
+          [RATE, Tensor.of('float32', [1], [0])],
+          [COUNT, Tensor.scalar('int64', 1)],
+          ['input_ids', Tensor.int64([0, 1, 2, 3, 4, 0]).reshape([1, 2, 3])],
+          ['attention_mask', Tensor.int64([1, 1, 1, 1, 1, 0]).reshape([1, 2, 3])],
+          ['said', Tensor.of('float32', [1, 2, 3, 5], said)],
+        ]),
+      );
+      return results.get(graph.reports.get('loss') ?? '')?.numbers()[0];
+    };
+    const said = normal(30, 3);
+    const changedAt = (token: number) =>
+      said.map((value, i) => (Math.floor(i / 5) === token ? value * (i % 5) : value));
+    const loss = await lossOf(said);
+    expect(await lossOf(changedAt(5))).toBe(loss);
+    expect(await lossOf(changedAt(4))).not.toBe(loss);
+    await session.dispose();
+  });
+});
+
+describe('teachers in the graph of their student', () => {
+  it('drop nothing', () => {
+    const text = (op: string) => `
+g (float[2, 3] x) => (float[2, 3] y)
+<float[3, 3] w = random>
+{
+  d = ${op} (x)
+  y = MatMul(d, w)
+}`;
+    const [student, teacher] = [parseModel(text('Relu')), parseModel(text('Dropout'))];
+    const [said] = graft(student, teacher, TEACHER);
+    const ops = [...student.graph.nodes].map(({ op }) => op);
+    expect(ops.sort()).toEqual(['MatMul', 'MatMul', 'Relu']);
+    expect(said?.producer?.input(0)).toBe(student.graph.inputs[0]);
   });
 });

@@ -3,7 +3,14 @@
 import type { Value } from '../../graph/index.ts';
 import type { Formula } from '../formula.ts';
 import { counted, crossEntropy, hits } from './classify.ts';
-import { type Ends, type Judged, logitsOf, meanOf, type Objective } from './objective.ts';
+import {
+  type Ends,
+  type Judged,
+  logitsOf,
+  meanOf,
+  type Objective,
+  type ObjectiveContext,
+} from './objective.ts';
 
 /** Marks places whose token is not to be told. */
 export const IGNORED = -100;
@@ -30,6 +37,16 @@ function judgeTokens(f: Formula, logits: Value, tokens: Value, real: Value | und
     loss: meanOf(f, crossEntropy(f, flat, labels), weights),
     metrics: new Map([['token_accuracy', meanOf(f, hits(f, flat, labels), weights)]]),
   };
+}
+
+/** 1 where logits [N, S, …] are about a token and not about padding, [N, S]; absent: everywhere. */
+export function tokensThere(c: ObjectiveContext, hasLabels: boolean): Value | undefined {
+  const { f, inputs, outputs } = c;
+  const [n, s] = outputs[0]?.shape ?? [];
+  const name = decoderInput(c) ? /^decoder_attention_mask$/i : /attention_mask/i;
+  const mask = inputs.find((value) => name.test(value.name) && `${value.shape}` === `${[n, s]}`);
+  if (mask) return f.cast(f.greater(f.cast(mask, 'float32'), 0), 'float32');
+  return decoderInput(c) && hasLabels ? counted(f, c.target('labels')) : undefined;
 }
 
 function spread(f: Formula, real: Value, n: number, s: number): Value {
