@@ -88,6 +88,10 @@ export const trainFlags = {
     default: 'fp32',
     ...optimisation,
   }),
+  'keep-half': Flags.boolean({
+    summary: 'write the model in that precision, too; inputs and outputs stay fp32',
+    ...optimisation,
+  }),
   recompute: Flags.boolean({
     summary: 'less memory for more time: make activations again in the backward pass',
     ...optimisation,
@@ -229,6 +233,11 @@ export const trainFlags = {
   tensorboard: Flags.string({
     summary: 'write event files for TensorBoard',
     helpValue: 'DIR',
+    ...run,
+  }),
+  histograms: Flags.boolean({
+    summary: 'weights as histograms in them, as often as there are checkpoints',
+    dependsOn: ['tensorboard'],
     ...run,
   }),
 };

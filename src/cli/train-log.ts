@@ -2,15 +2,17 @@
 
 import { appendFileSync, writeFileSync } from 'node:fs';
 import type { Reporter } from '../report/reporter.ts';
+import type { Tensor } from '../tensor/tensor.ts';
 import type { RateRange } from '../train/rate-range.ts';
 import type { Progress } from '../train/trainer.ts';
 import { EventFile } from './tensorboard.ts';
-import type { Evaluation, RunFacts } from './train-request.ts';
+import type { Evaluation, RunFacts, TrainRequest } from './train-request.ts';
 
 export interface TrainLogOptions {
   readonly reporter: Reporter;
   readonly log?: string | undefined;
   readonly tensorboard?: string | undefined;
+  readonly histograms?: boolean | undefined;
 }
 
 const LINE_MS = 1000;
@@ -66,6 +68,7 @@ export class TrainLog {
       ...Object.fromEntries(means),
       rate,
       steps_per_s: stepsPerSecond,
+      samples_per_s: stepsPerSecond * (this.#facts?.samples ?? 0),
       overhead: progress.overhead,
       skipped,
     });
@@ -80,11 +83,18 @@ export class TrainLog {
     this.#options.reporter.info(`step ${step}: validation ${words(metrics)}`);
   }
 
+  /** Set where weights are to be seen as histograms. */
+  get weights(): TrainRequest['onWeights'] {
+    const events = this.#options.histograms ? this.#events : undefined;
+    return events && ((step, weights) => writeHistograms(events, step, weights));
+  }
+
   close(): void {
     this.#events?.close();
   }
 
-  #print({ step, means, rate, stepsPerSecond }: Progress): void {
+  #print(progress: Progress): void {
+    const { step, means, rate, stepsPerSecond } = progress;
     const steps = this.#facts?.steps ?? step;
     const now = performance.now();
     if (now - this.#lastLine < LINE_MS && step < steps) return;
@@ -92,13 +102,28 @@ export class TrainLog {
     const left = (steps - step) / stepsPerSecond;
     this.#options.reporter.status(
       `step ${step}/${steps}: ${words(means)}, rate ${rate.toPrecision(3)}, ` +
-        `${stepsPerSecond.toPrecision(3)} steps/s, ${duration(left)} left`,
+        `${speedOf(progress, this.#facts)}, ${duration(left)} left`,
     );
   }
 
   #line(facts: object): void {
     const { log } = this.#options;
     if (log) appendFileSync(log, `${JSON.stringify(facts)}\n`);
+  }
+}
+
+export function speedOf(progress: Progress | undefined, facts: RunFacts | undefined): string {
+  const { stepsPerSecond = 0 } = progress ?? {};
+  return `${(stepsPerSecond * (facts?.samples ?? 0)).toPrecision(3)} samples/s`;
+}
+
+function writeHistograms(
+  events: EventFile,
+  step: number,
+  weights: ReadonlyMap<string, Tensor>,
+): void {
+  for (const [name, tensor] of weights) {
+    events.histogram(`weights/${name}`, step, tensor.values() as Float32Array);
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { type Block, formatCount, type Json, type ModelSummary } from '../report/report.ts';
 import type { PartOutcome } from './prune-plan.ts';
-import type { TrainLog } from './train-log.ts';
+import { speedOf, type TrainLog } from './train-log.ts';
 import type { Qat } from './train-qat.ts';
 import type { Evaluation, TrainResult } from './train-request.ts';
 
@@ -37,6 +37,7 @@ export function trainMetrics({
     ...(validation ? { validation: Object.fromEntries(validation.metrics) } : {}),
     ...(result.written ? { written: Object.fromEntries(result.written) } : {}),
     steps_per_s: seconds > 0 ? done / seconds : 0,
+    samples_per_s: seconds > 0 ? (done * (facts?.samples ?? 0)) / seconds : 0,
     training_seconds: seconds,
     build_ms: facts?.buildMs ?? 0,
     load_ms: facts?.loadMs ?? 0,
@@ -67,12 +68,12 @@ export function trainBlocks(findings: Findings): Block[] {
     {
       facts: [
         ['trained', `${facts?.trained.length ?? 0} tensors, ${objective}`],
-        ...(qat ? quantisedFacts(qat) : []),
+        ...(qat ? quantisedFacts(qat) : halfFacts(result.decisions)),
         ['steps', `${result.position.step} of ${facts?.steps ?? 0}${state}`],
         ['last loss', shown(last?.means)],
         ...(validation ? [['validation', shown(validation.metrics)] as const] : []),
         ...(result.written ? [['as written', shown(result.written)] as const] : []),
-        ['time', `${seconds.toFixed(1)} s, ${last?.stepsPerSecond.toPrecision(3) ?? 0} steps/s`],
+        ['time', `${seconds.toFixed(1)} s, ${speedOf(last, facts)}`],
         ['written', after.path],
       ],
     },
@@ -108,6 +109,15 @@ function quantisedFacts({ type, decisions }: Qat): (readonly [string, string])[]
   const reasons = new Set(left.map(({ op, reason }) => `${op}: ${reason}`));
   const facts = [['quantised', `${layers}${unpacked}`] as const];
   return reasons.size > 0 ? [...facts, ['left float', [...reasons].join('; ')]] : facts;
+}
+
+/** How many layers compute in half precision, and why others do not. */
+function halfFacts(decisions: TrainResult['decisions']): (readonly [string, string])[] {
+  if (decisions.length === 0) return [];
+  const left = decisions.filter(({ precision }) => precision === 'float');
+  const reasons = new Set(left.map(({ op, reason }) => `${op}: ${reason}`));
+  const count = `${decisions.length - left.length} of ${decisions.length} layers`;
+  return [['in half precision', [count, ...reasons].join('; ')]];
 }
 
 function lastOf({ evaluations }: TrainResult): Evaluation | undefined {

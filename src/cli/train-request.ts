@@ -12,6 +12,8 @@ import type { Objective, ObjectiveSettings } from '../train/objectives/objective
 import type { RateRange } from '../train/rate-range.ts';
 import type { Course } from '../train/schedule.ts';
 import type { Position, Progress } from '../train/trainer.ts';
+import type { Decision } from './quantizer.ts';
+import type { HalfPrecision } from './train-half.ts';
 import type { Qat } from './train-qat.ts';
 import type { OptimizationSettings } from './train-settings.ts';
 
@@ -45,12 +47,16 @@ export interface TrainRequest {
   readonly teaching?: Teaching | undefined;
   /** Weights that a penalty makes zero. */
   readonly pruning?: PenaltyChoice | undefined;
+  /** The model is written in it. */
+  readonly keepHalf?: HalfPrecision | undefined;
   readonly seed: number;
   readonly session: SessionOptions;
   /** Told of what was made, before the first step. */
   onStart?(facts: RunFacts): void;
   onProgress?(progress: Progress): void;
   onEvaluation?(evaluation: Evaluation): void;
+  /** Weights by name, as often as there are checkpoints. */
+  onWeights?: ((step: number, weights: ReadonlyMap<string, Tensor>) => void) | undefined;
   isStopped?(): boolean;
 }
 
@@ -134,6 +140,8 @@ export interface Matched {
 export interface RunFacts {
   readonly steps: number;
   readonly stepsPerEpoch: number;
+  /** Of a step. */
+  readonly samples: number;
   readonly firstStep: number;
   readonly trained: readonly string[];
   readonly fixed: ReadonlyMap<string, string>;
@@ -155,7 +163,9 @@ export interface TrainResult {
   readonly weights: ReadonlyMap<string, Tensor>;
   /** As it is to be written. */
   readonly model: Model;
-  /** Metrics of the written model, where it is quantised and there is data to validate on. */
+  /** What became of its layers, where they are not what was trained. */
+  readonly decisions: readonly Decision[];
+  /** Metrics of the written model, where its precision is another and there is data to validate on. */
   readonly written?: ReadonlyMap<string, number> | undefined;
   /** Low-rank changes by name, before they were merged. */
   readonly adapters: ReadonlyMap<string, Tensor>;

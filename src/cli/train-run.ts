@@ -6,6 +6,7 @@ import { pairsNeedEvenBatch } from '../errors/train.ts';
 import type { Model } from '../graph/index.ts';
 import { loadModel } from '../runtime/runner.ts';
 import type { Feeds } from '../tensor/feeds.ts';
+import type { Tensor } from '../tensor/tensor.ts';
 import type { EvaluationGraph } from '../train/evaluation.ts';
 import { Feeder } from '../train/feeder.ts';
 import type { TrainingGraph } from '../train/plan.ts';
@@ -23,6 +24,7 @@ import {
 } from './train-checkpoint.ts';
 import { firstNotFinite } from './train-diagnosis.ts';
 import { evaluationOfWritten, makeGraphs, type TrainGraphs } from './train-graphs.ts';
+import { type InHalf, inHalf } from './train-half.ts';
 import { trainedModel } from './train-qat.ts';
 import { ordered, sourceOf } from './train-replay.ts';
 import type { TrainRequest, TrainResult } from './train-request.ts';
@@ -65,6 +67,7 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
     request.onStart?.({
       steps,
       stepsPerEpoch,
+      samples: samplesOf(request),
       firstStep: start.position.step,
       trained: graphs.trained,
       fixed: graphs.fixed,
@@ -101,7 +104,10 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
           const chosen = await request.pruning?.choose(weights, penalty?.final ?? 0);
           return chosen ? withPenalties(graph, state, chosen) : state;
         },
-        save: async (state, position) => saveState(request, { watch, rateRange }, state, position),
+        save: async (state, position) => {
+          saveState(request, { watch, rateRange }, state, position);
+          request.onWeights?.(position.step, stateWeights(graph, state));
+        },
         ...(request.onProgress ? { report: request.onProgress } : {}),
         ...(request.isStopped ? { isStopped: request.isStopped } : {}),
       },
@@ -113,11 +119,13 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
     const found = stateWeights(graph, state);
     const isCut = penalty && done.position.step >= settled;
     const weights = graphs.finish(found);
-    const model = trainedModel(request.original, request.qat, weights);
+    const { model, decisions } = await asWritten(request, weights);
+    const isOther = request.qat || request.keepHalf;
     return {
       weights,
       model,
-      written: request.qat && (await judgeWritten(request, graphs, model, sample)),
+      decisions,
+      written: isOther && (await judgeWritten(request, graphs, model, sample)),
       adapters: new Map([...found].filter(([name]) => /#lora_[ab]$/.test(name))),
       penalties: isCut ? penaltiesOf(graph, state) : undefined,
       evaluations: watch.evaluations,
@@ -147,10 +155,27 @@ function pruningTimes({ optimization, pruning }: TrainRequest, steps: number) {
 }
 
 /** Stopped before the first step. */
-function nothingDone({ original, qat }: TrainRequest, graphs: TrainGraphs): TrainResult {
+async function nothingDone(request: TrainRequest, graphs: TrainGraphs): Promise<TrainResult> {
   const weights = graphs.finish(stateWeights(graphs.training));
+  const written = await asWritten(request, weights);
+  return {
+    weights,
+    ...written,
+    adapters: new Map(),
+    evaluations: [],
+    position: START,
+    isStopped: true,
+  };
+}
+
+/** The model with its weights, in the precision that was asked for. */
+async function asWritten(
+  request: TrainRequest,
+  weights: ReadonlyMap<string, Tensor>,
+): Promise<InHalf> {
+  const { original, qat, keepHalf } = request;
   const model = trainedModel(original, qat, weights);
-  return { weights, model, adapters: new Map(), evaluations: [], position: START, isStopped: true };
+  return keepHalf ? inHalf(model, keepHalf, request) : { model, decisions: qat?.decisions ?? [] };
 }
 
 /** `peak`: where it was chosen by a test. */
@@ -195,7 +220,7 @@ function scalesEnd({ qat, optimization }: TrainRequest, steps: number): number |
   return qat && Math.round((qat.freeze * steps) / optimization.accumulate);
 }
 
-/** Metrics of the quantised model itself, with the integer kernels that its users will run. */
+/** Metrics of the written model itself, with the kernels that its users will run. */
 async function judgeWritten(
   request: TrainRequest,
   graphs: TrainGraphs,

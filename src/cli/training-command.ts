@@ -17,6 +17,7 @@ import { defaultOutput, readSound, summarize, writeOutput } from './models.ts';
 import { replayRequest, retention } from './retain-flags.ts';
 import { setSizes } from './sizes.ts';
 import { trainFlags } from './train-flags.ts';
+import { keptHalf } from './train-half.ts';
 import { TrainLog } from './train-log.ts';
 import { inferObjective, maskingOf } from './train-objective.ts';
 import { checkQatFlags } from './train-qat.ts';
@@ -89,6 +90,7 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
       reporter: this.reporter,
       log: flags.log,
       tensorboard: flags.tensorboard,
+      histograms: flags.histograms,
     });
     const request = await this.#request(given, path, output, log);
     const preview = await this.preview(request);
@@ -118,7 +120,7 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
         data: data.summary,
         ...(request.replay ? { replay: request.replay.data.summary } : {}),
       },
-      steps: qat?.decisions ?? [],
+      steps: result.decisions,
       blocks: trainBlocks(findings),
     };
   }
@@ -176,11 +178,13 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
       replay: await replayRequest(flags, open),
       retention: await retention(flags, start, name, open),
       pruning: structured,
+      keepHalf: keptHalf(flags),
       seed: flags.seed,
       session,
       onStart: (facts) => log.start(facts),
       onProgress: (progress) => log.progress(progress),
       onEvaluation: (evaluation) => log.evaluation(evaluation),
+      onWeights: log.weights,
     };
   }
 
@@ -197,8 +201,16 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     const flags = this.flags as unknown as TrainingFlagValues;
     const { provider, device, note } = await resolveProvider(flags.provider, flags.device);
     if (note) this.reporter.warn({ code: 'provider', message: note });
+    if (flags.precision !== 'fp32' && provider === 'cpu') this.reporter.warn(halfOnCpu(flags));
     return { provider, device, ...(flags.threads ? { threads: flags.threads } : {}) };
   }
+}
+
+function halfOnCpu({ precision }: TrainingFlagValues) {
+  return {
+    code: 'half-on-cpu',
+    message: `the CPU provider has no fast products in ${precision}: what they read is rounded to it, so that the result is that of a GPU, and steps are not faster than in fp32`,
+  };
 }
 
 const NOT_CUT = {

@@ -55,6 +55,7 @@ export function structuredPruning(
 const NOT_BESIDE_STRUCTURED = {
   lora: 'leaves the weights alone that --prune-schedule structured is to prune',
   adapters: 'leaves the weights alone that --prune-schedule structured is to prune',
+  'keep-half': 'writes a converted model, whose units --prune-schedule structured cannot cut',
   qat: 'writes a quantised model, whose units --prune-schedule structured cannot cut',
 } as const;
 
