@@ -1,7 +1,7 @@
 // From a model as it is read to the graphs of a training run: the step with its gradients, and the
 // forward pass for validation, both over the same weights.
 
-import { inputNotStatic } from '../errors/train.ts';
+import { inputNotStatic, noFloatOutput } from '../errors/train.ts';
 import {
   isStatic,
   isUnknown,
@@ -16,6 +16,7 @@ import { dropIdentityBesideWeights } from '../passes/optimize/drop-identity.ts';
 import { runPasses } from '../passes/run.ts';
 import type { Pattern } from '../passes/select.ts';
 import { upgradeOpset } from '../passes/upgrade/index.ts';
+import { isFloat } from '../tensor/dtype.ts';
 import type { Feeds } from '../tensor/feeds.ts';
 import { type Parameters, parametersOf } from '../train/parameters.ts';
 import { setBatch } from '../train/rebatch.ts';
@@ -45,7 +46,20 @@ export async function plainModel(original: Model, batch: number, sample: Feeds):
   }
   const settled = await withPasses(lifted, SETTLED);
   inferTypes(settled);
+  floatsFirst(settled);
   return settled;
+}
+
+/** What is learned is the first output: labels that a classifier gives beside its scores are not. */
+function floatsFirst({ graph }: Model): void {
+  const outputs = [...graph.outputs];
+  const [floats, others] = [true, false].map((wanted) =>
+    outputs.filter(({ dtype }) => (dtype !== undefined && isFloat(dtype)) === wanted),
+  ) as [Value[], Value[]];
+  if (floats.length === 0 && others.every(({ dtype }) => dtype !== undefined)) {
+    throw noFloatOutput(others.map(({ name, dtype }) => `"${name}" (${dtype})`));
+  }
+  graph.outputs = [...floats, ...others];
 }
 
 async function withPasses(model: Model, names: ReadonlySet<string>): Promise<Model> {

@@ -22,6 +22,16 @@ export function cutOff(node: Place, weights: readonly string[]): XformError {
   });
 }
 
+/** No gradient comes back from integers. */
+export function noFloatOutput(outputs: readonly string[]): XformError {
+  return new XformError({
+    kind: 'model',
+    code: 'no-float-output',
+    message: `no output is of floats, so no gradient reaches the weights: the model gives ${outputs.join(', ')}`,
+    hint: 'Train the model before its last step (ArgMax, say) was added to it.',
+  });
+}
+
 export function gradientNeedsShape(node: Place, value: string): XformError {
   return new XformError({
     kind: 'model',
@@ -192,6 +202,20 @@ export function headNotFound(path: string, found: string | undefined): XformErro
     code: 'no-head',
     message: `"${path}" does not end in a product whose classes could be changed${found ? `: found ${found}` : ''}`,
     hint: 'A head is a Gemm, MatMul or 1x1 Conv before the first output; --expand-classes wants more classes than there are.',
+  });
+}
+
+/** What an autoencoder gives is as large as what it reads. */
+export function notAutoencoder(
+  output: string,
+  shape: string,
+  inputs: readonly string[],
+): XformError {
+  return new XformError({
+    kind: 'model',
+    code: 'no-autoencoder',
+    message: `to reconstruct its input, "${output}" ${shape} would have to be as large as a float input: ${inputs.join(', ') || 'there is none'}`,
+    hint: 'Name another --objective; --objective regress takes a target of its own from the data.',
   });
 }
 

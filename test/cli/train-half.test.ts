@@ -31,7 +31,7 @@ describe('training in half precision', () => {
       );
       const half = type === 'fp16' ? 'float16' : 'bfloat16';
       // bfloat16 is a way to store on this machine: the smallest weights are not worth it.
-    expect(weights.map(({ dtype }) => dtype)).toContain(half);
+      expect(weights.map(({ dtype }) => dtype)).toContain(half);
       expect(written.graph.outputs[0]?.dtype).toBe('float32');
     },
     60_000,

@@ -1,5 +1,6 @@
 // Distances between outputs and numbers: regression, and autoencoders, whose target is their input.
 
+import { notAutoencoder } from '../../errors/train.ts';
 import type { Value } from '../../graph/index.ts';
 import { isFloat } from '../../tensor/dtype.ts';
 import type { Formula } from '../formula.ts';
@@ -57,7 +58,14 @@ export const reconstruct: Objective = {
   build({ f, inputs, outputs, settings, real }) {
     const output = outputs[0] as Value;
     const shape = (output.shape ?? []).map(Number);
-    const input = inputs.find((value) => value.dtype && isFloat(value.dtype)) as Value;
+    const floats = inputs.filter(({ dtype }) => dtype && isFloat(dtype));
+    const size = (value: Value) =>
+      (value.shape ?? []).reduce<number>((n, dim) => n * Number(dim), 1);
+    const input = floats.find((value) => size(value) === size(output));
+    if (!input) {
+      const found = floats.map(({ name, shape }) => `"${name}" [${shape?.join(', ')}]`);
+      throw notAutoencoder(output.name, `[${shape.join(', ')}]`, found);
+    }
     return judge(f, output, f.reshape(input, shape), settings, real);
   },
 };
