@@ -32,6 +32,17 @@ export function noFloatOutput(outputs: readonly string[]): XformError {
   });
 }
 
+/** A node that takes the size of the batch for another one. */
+export function batchIsFixed(node: Place, own: number, batch: number): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'batch-fixed',
+    message: `the model is made for batches of ${own}: its "${node.op}" does not work with ${batch}`,
+    where: node.describe(),
+    hint: `Give --batch ${own}, and --accumulate ${Math.max(2, Math.round(batch / own))} for updates of more samples.`,
+  });
+}
+
 export function gradientNeedsShape(node: Place, value: string): XformError {
   return new XformError({
     kind: 'model',
