@@ -58,11 +58,24 @@ export async function refit(
     const shared = isShared ? 'its weight is shared' : undefined;
     const reason = inputsHidden(product) ?? tooWide(product) ?? shared;
     const layer = product.node.describe();
-    if (!reason) await refitOne({ original, pruned, old, product, gone }, observer, run);
+    if (!reason) {
+      await refitOne(
+        { original, pruned, old, product: await computed(product), gone },
+        observer,
+        run,
+      );
+    }
     done.push({ layer, reason });
     progress?.();
   }
   return done;
+}
+
+/** With a weight that is there: others may have to be made of what they are derived from. */
+async function computed(product: Product): Promise<Product> {
+  const { data } = product;
+  if (!data.isDerived) return product;
+  return { ...product, data: Tensor.fromBytes(data.dtype, data.shape, await data.load()) };
 }
 
 const NONE = { skip: [], only: [] };
