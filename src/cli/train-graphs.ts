@@ -20,8 +20,9 @@ import { learnedScales } from '../train/scales.ts';
 import type { SparsitySchedule } from '../train/sparsity.ts';
 import { buildTraining } from '../train/step.ts';
 import { unrollRecurrent } from '../train/unroll.ts';
+import { widened } from '../train/wide.ts';
 import { stateWeights } from './train-checkpoint.ts';
-import { chooseParameters, isNamed, plainModel } from './train-prepare.ts';
+import { addedTo, chooseParameters, isNamed, plainModel } from './train-prepare.ts';
 import type { Matched, TrainRequest } from './train-request.ts';
 import { retaining } from './train-retain.ts';
 import { type Lesson, teach } from './train-teachers.ts';
@@ -48,10 +49,11 @@ export async function makeGraphs(
 ): Promise<TrainGraphs> {
   const { original, batch, objectiveSettings, optimization } = request;
   const forward = await plainModel(original, batch, sample);
+  const added = addedTo(original, forward);
   const adapters = request.lora ? adapt(forward, request) : [];
   const [plain, inference] = [forward.clone(), forward.clone()];
   roundBiases(inference, request.qat?.fake.biases ?? []);
-  const { trained, fixed } = chooseParameters(forward, request.freeze);
+  const { trained, fixed } = chooseParameters(forward, request.freeze, added);
   openFused(forward);
   unrollRecurrent(forward);
   const own = chosen(forward, trained, adapters, request);
@@ -191,7 +193,7 @@ function finished(
   const initial = new Map([...original.graph.initializers].map((v) => [v.name, v.data]));
   for (const { weight, a, b, scale } of adapters) {
     const [own, x, y] = [initial.get(weight), left.get(a), left.get(b)];
-    if (own && x && y) left.set(weight, merged(own, x, y, scale));
+    if (own && x && y) left.set(weight, merged(widened(own), x, y, scale));
     left.delete(a);
     left.delete(b);
   }

@@ -3,6 +3,7 @@
 
 import { inputNotStatic, noFloatOutput } from '../errors/train.ts';
 import {
+  allGraphs,
   isStatic,
   isUnknown,
   type Model,
@@ -20,6 +21,7 @@ import { isFloat } from '../tensor/dtype.ts';
 import type { Feeds } from '../tensor/feeds.ts';
 import { type Parameters, parametersOf } from '../train/parameters.ts';
 import { setBatch } from '../train/rebatch.ts';
+import { widenHalves } from '../train/wide.ts';
 import { setKnownSizes } from './sizes.ts';
 
 /** What gradients are written for. */
@@ -38,6 +40,7 @@ export async function plainModel(original: Model, batch: number, sample: Feeds):
   const model = await withPasses(original.clone(), PLAIN);
   const { model: lifted } = model.opset < OPSET ? upgradeOpset(model, OPSET) : { model };
   takeSizes(lifted, sample);
+  widenHalves(lifted);
   inferTypes(lifted);
   setBatch(lifted, batch);
   for (const value of lifted.graph.inputs) {
@@ -85,12 +88,35 @@ function takeSizes(model: Model, sample: Feeds): void {
   setKnownSizes(model, sizes);
 }
 
-/** Weights that are trained: all but those that a pattern freezes. */
-export function chooseParameters(model: Model, freeze: readonly Pattern[]): Parameters {
+/** Weights that are trained: all but those that a pattern freezes, and those that have no place to go. */
+export function chooseParameters(
+  model: Model,
+  freeze: readonly Pattern[],
+  added: ReadonlySet<string> = new Set(),
+): Parameters {
   return parametersOf(model, (value) => {
     const found = freeze.find((pattern) => isNamed(value, pattern));
-    return found && `--freeze ${found.text}`;
+    if (found) return `--freeze ${found.text}`;
+    return added.has(value.name) ? 'made by the conversion to a newer opset' : undefined;
   });
+}
+
+/** Initializers of the plain model that the original does not have. */
+export function addedTo(original: Model, plain: Model): Set<string> {
+  const own = constantNames(original);
+  return new Set([...plain.graph.initializers].map(({ name }) => name).filter((n) => !own.has(n)));
+}
+
+/** Names of weights, whether they are initializers or Constant nodes. */
+function constantNames(model: Model): Set<string> {
+  const names = new Set<string>();
+  for (const graph of allGraphs(model)) {
+    for (const { name } of graph.initializers) names.add(name);
+    for (const node of graph.nodes) {
+      if (node.op === 'Constant') names.add(node.outputs[0]?.name ?? '');
+    }
+  }
+  return names;
 }
 
 export function isNamed(value: Value, pattern: Pattern): boolean {

@@ -13,6 +13,7 @@ import type { TrainingGraph } from '../train/plan.ts';
 import { rangeTest } from '../train/rate-range.ts';
 import { rateAt } from '../train/schedule.ts';
 import { START, train } from '../train/trainer.ts';
+import { isInHalf } from '../train/wide.ts';
 import { teacherAnswers } from './teacher-answers.ts';
 import type { TeacherCache } from './teacher-cache.ts';
 import {
@@ -120,12 +121,12 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
     const isCut = penalty && done.position.step >= settled;
     const weights = graphs.finish(found);
     const { model, decisions } = await asWritten(request, weights);
-    const isOther = request.qat || request.keepHalf;
+    const isOther = request.qat || request.keepHalf || isInHalf(request.original);
     return {
       weights,
       model,
       decisions,
-      written: isOther && (await judgeWritten(request, graphs, model, sample)),
+      written: isOther ? await judgeWritten(request, graphs, model, sample) : undefined,
       adapters: new Map([...found].filter(([name]) => /#lora_[ab]$/.test(name))),
       penalties: isCut ? penaltiesOf(graph, state) : undefined,
       evaluations: watch.evaluations,

@@ -212,7 +212,7 @@ export function headNotFound(path: string, found: string | undefined): XformErro
     kind: 'model',
     code: 'no-head',
     message: `"${path}" does not end in a product whose classes could be changed${found ? `: found ${found}` : ''}`,
-    hint: 'A head is a Gemm, MatMul or 1x1 Conv before the first output; --expand-classes wants more classes than there are.',
+    hint: 'A head is a Gemm, MatMul or 1x1 Conv before the first output: "xform optimize" may lay it open; --expand-classes wants more classes than there are.',
   });
 }
 

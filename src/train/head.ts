@@ -3,9 +3,10 @@
 
 import { headNotFound } from '../errors/train.ts';
 import { type Dim, type Model, type Node, tensorType, type Value } from '../graph/index.ts';
-import { inferTypes } from '../ops/index.ts';
+import { constantData, inferTypes } from '../ops/index.ts';
 import { Random } from '../tensor/random.ts';
 import { Tensor } from '../tensor/tensor.ts';
+import { narrowed, widened } from './wide.ts';
 
 interface Head {
   /** [inputs, classes], or [classes, inputs, …] where `isTransposed`. */
@@ -13,6 +14,8 @@ interface Head {
   readonly isTransposed: boolean;
   readonly bias: Value | undefined;
   readonly classes: number;
+  /** Behind the product. */
+  readonly reshapes: readonly Node[];
 }
 
 /** Operators between the last product and the output that keep the number of classes. */
@@ -26,6 +29,8 @@ const THROUGH = new Set([
   'Add',
   'Flatten',
   'Squeeze',
+  'Cast',
+  'Reshape',
 ]);
 
 /** Replaces the classes of the model in place; `keep` keeps the weights of those that are there. */
@@ -37,9 +42,10 @@ export function setClasses(model: Model, classes: number, keep: boolean, seed: n
   if (keep && !isMore) throw headNotFound(model.path ?? '', `${head.classes} classes`);
   model.graph.setData(head.weight, resized(head, classes, keep, new Random(seed, 'head')));
   if (head.bias) setBias(model, head.bias, classes, keep);
+  for (const node of head.reshapes) setReshape(model, node, head.classes, classes);
   const dims: Dim[] = (output.shape ?? []).map((dim, i) => (i === 1 ? classes : dim));
   for (const node of model.graph.nodes) for (const value of node.outputs) value.type = undefined;
-  output.type = tensorType('float32', dims);
+  output.type = tensorType(output.dtype, dims);
   inferTypes(model);
 }
 
@@ -48,7 +54,7 @@ function resized(head: Head, classes: number, keep: boolean, random: Random): Te
   const { weight, isTransposed } = head;
   const shape = weight.data?.shape ?? [];
   const inputs = isTransposed ? shape.slice(1).reduce((a, b) => a * b, 1) : (shape[0] ?? 1);
-  const old = weight.data?.values() as Float32Array;
+  const old = valuesOf(weight);
   const at = (i: number, c: number, all: number) => (isTransposed ? c * inputs + i : i * all + c);
   const made = new Float32Array(inputs * classes);
   for (let c = 0; c < classes; c++) {
@@ -59,15 +65,28 @@ function resized(head: Head, classes: number, keep: boolean, random: Random): Te
     }
   }
   const size = isTransposed ? [classes, ...shape.slice(1)] : [inputs, classes];
-  return Tensor.of('float32', size, made);
+  return narrowed(Tensor.of('float32', size, made), weight.dtype);
+}
+
+function valuesOf({ data }: Value): Float32Array {
+  return (data ? widened(data).values() : new Float32Array()) as Float32Array;
+}
+
+/** The number of classes, where the shape names it. */
+function setReshape(model: Model, node: Node, old: number, classes: number): void {
+  const [, shape] = node.inputs;
+  const sizes = shape && constantData(shape)?.numbers();
+  if (!shape || !sizes?.includes(old)) return;
+  const data = Tensor.int64(sizes.map((size) => (size === old ? classes : size)));
+  node.setInput(1, model.graph.addInitializer(`${shape.name}/classes`, data));
 }
 
 function setBias(model: Model, bias: Value, classes: number, keep: boolean): void {
-  const old = bias.data?.values() as Float32Array;
+  const old = valuesOf(bias);
   const rank = bias.data?.shape.length ?? 1;
   const values = Float32Array.from({ length: classes }, (_, c) => (keep ? ownBias(old, c) : 0));
   const shape = [...new Array<number>(Math.max(0, rank - 1)).fill(1), classes];
-  model.graph.setData(bias, Tensor.of('float32', shape, values));
+  model.graph.setData(bias, narrowed(Tensor.of('float32', shape, values), bias.dtype));
 }
 
 /** New classes have none; one number stands for all that are there. */
@@ -86,18 +105,20 @@ export function headOf(model: Model): Value[] {
 function findHead(output: Value): Head | undefined {
   let bias: Value | undefined;
   let value: Value | undefined = output;
+  const reshapes: Node[] = [];
   while (value?.producer) {
     const node: Node = value.producer;
     const head = headAt(node, bias);
-    if (head) return head;
+    if (head) return { ...head, reshapes };
     if (!THROUGH.has(node.op)) return undefined;
+    if (node.op === 'Reshape') reshapes.push(node);
     if (node.op === 'Add') bias = node.inputs.find((input) => input?.data);
     value = node.inputs.find((input) => input?.producer);
   }
   return undefined;
 }
 
-function headAt(node: Node, added: Value | undefined): Head | undefined {
+function headAt(node: Node, added: Value | undefined): Omit<Head, 'reshapes'> | undefined {
   const [, weight, own] = node.inputs;
   if (!weight?.data || !isProduct(node, weight.data.shape.length)) return undefined;
   const isTransposed = node.op === 'Conv' || node.int('transB', 0) === 1;

@@ -122,3 +122,20 @@ function histogramsOf(bytes: Buffer) {
   }
   return found;
 }
+
+describe('models in half precision', () => {
+  it('are trained in float32, and written in the types they had', async () => {
+    const half = at('model.fp16.onnx');
+    const made = await xform(['quantize', model, '--mode', 'fp16', '--quiet', '-o', half]);
+    expect(made.code).toBe(0);
+    const head = ['--head', 'classify:10', '--epochs', '4', '--lr', '0.003', '--json'];
+    const run = await xform(['train', half, ...data, ...head, '-o', at('trained.fp16.onnx')]);
+    expect(run.stderr).not.toMatch(/error/);
+    const { metrics } = JSON.parse(run.stdout);
+    expect(metrics.written.accuracy).toBeGreaterThan(0.9);
+    expect(Math.abs(metrics.written.accuracy - metrics.validation.accuracy)).toBeLessThan(0.01);
+    const types = (path: string) =>
+      [...readModel(path).graph.initializers].map(({ name, dtype, shape }) => [name, dtype, shape]);
+    expect(types(at('trained.fp16.onnx'))).toEqual(types(half));
+  }, 60_000);
+});
