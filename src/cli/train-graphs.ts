@@ -2,7 +2,7 @@
 // pass for validation, over the same weights. What changes the model for training (adapters, teachers,
 // projections, half precision) is put in here, each where its order matters.
 
-import { nothingTrainable } from '../errors/train.ts';
+import { nothingTrainable, weightsAreIntegers } from '../errors/train.ts';
 import type { Model, Node, Value } from '../graph/index.ts';
 import type { Feeds } from '../tensor/feeds.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -58,6 +58,8 @@ export async function makeGraphs(
   unrollRecurrent(forward);
   const own = chosen(forward, trained, adapters, request);
   if (own.length === 0) {
+    const integers = integerMatrices(original);
+    if (integers > 0) throw weightsAreIntegers(request.path, integers);
     const reasons = [...fixed].map(([value, why]) => `"${value.name}": ${why}`);
     throw nothingTrainable(request.path, reasons);
   }
@@ -118,6 +120,16 @@ export async function makeGraphs(
     lessons: taught.lessons,
     finish: (weights) => finished(request.original, weights, adapters, projections),
   };
+}
+
+const CODES = new Set(['int8', 'uint8', 'int4', 'uint4', 'int2', 'uint2']);
+
+/** Weights of a quantised model. */
+function integerMatrices({ graph }: Model): number {
+  return [...graph.initializers].filter(
+    ({ dtype = '', shape, uses }) =>
+      CODES.has(dtype) && (shape ?? []).length > 1 && uses.length > 0,
+  ).length;
 }
 
 function adapt(forward: Model, { lora, seed }: TrainRequest): Adapter[] {

@@ -103,6 +103,16 @@ export function rateUnclear(updates: number): XformError {
   });
 }
 
+/** A quantised model: `tensors` matrices of integers. */
+export function weightsAreIntegers(path: string, tensors: number): XformError {
+  return new XformError({
+    kind: 'model',
+    code: 'weights-are-integers',
+    message: `the weights of "${path}" are integers (${tensors} tensors): a quantised model has no gradients`,
+    hint: 'Train the float model it was made from, with --qat int8 for a result that is quantised.',
+  });
+}
+
 export function nothingTrainable(path: string, reasons: readonly string[]): XformError {
   const shown = reasons.length > 0 ? `: ${reasons.slice(0, SHOWN).join('; ')}` : '';
   return new XformError({
