@@ -1,7 +1,7 @@
 // Opens data by its name: the first kind that recognises it. A new kind is a file and a row here.
 
 import { statSync } from 'node:fs';
-import { noSuchData, unknownDataKind } from '../errors/data.ts';
+import { noiseNeedsModel, noSuchData, unknownDataKind } from '../errors/data.ts';
 import { npy, npz } from './arrays.ts';
 import type { Dataset, InputSpec } from './dataset.ts';
 import { FILE_BYTES, openFileBytes } from './file-bytes.ts';
@@ -19,13 +19,17 @@ import { text } from './text.ts';
 
 const KINDS: readonly DataKind[] = [npz, npy, idx, table, text, testset, imageFolder, sound, coco];
 
-/** The dataset that `--data SPEC` names, for a model with these inputs. */
+/**
+ * The dataset that `--data SPEC` names, for a model with these inputs; undefined: as it is, without a
+ * model.
+ */
 export async function openDataset(
   spec: string,
-  inputs: readonly InputSpec[],
+  inputs: readonly InputSpec[] | undefined,
   options: DataOptions,
 ): Promise<Dataset> {
-  if (spec === 'random') return noise(inputs, options);
+  if (spec === 'random' && !inputs) throw noiseNeedsModel();
+  if (spec === 'random') return noise(inputs ?? [], options);
   const found = statSync(spec, { throwIfNoEntry: false });
   if (!found && spec.includes(',')) return openParallel({ path: spec, inputs, options });
   if (!found) throw noSuchData(spec);

@@ -15,9 +15,10 @@ import { decodeTensor } from '../onnx/index.ts';
 import { elementCount } from '../tensor/dtype.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { fits } from './arrange.ts';
-import { chooseSamples, describeChoice } from './batch.ts';
+import { BadSamples } from './bad-samples.ts';
+import { chooseSamples, describeChoice } from './choice.ts';
 import type { Batch, Dataset, InputSpec } from './dataset.ts';
-import type { DataKind } from './kind.ts';
+import type { DataKind, DataRequest } from './kind.ts';
 
 const SET = /^test_data_set_(\d+)$/;
 
@@ -25,13 +26,16 @@ export const testset: DataKind = {
   summary: 'a folder of ONNX test data (test_data_set_N/input_M.pb)',
   matches: (path, isFolder) => isFolder && setsIn(path).length > 0,
   async open({ path, inputs, options }): Promise<Dataset> {
-    const sets = setsIn(path);
-    const order = chooseSamples(sets.length, options);
-    if (order.length === 0) throw emptyData(path);
-    const choice = describeChoice(options).map((text) => `; ${text}`);
+    const bad = new BadSamples(options);
+    const found = setsIn(path);
+    const sets = options.skipBad ? found.filter((set) => isReadable(set, inputs, bad)) : found;
+    const order = await chooseSamples(sets.length, options);
+    if (order.length === 0) throw emptyData(path, bad);
+    const words = [...describeChoice(options), ...bad.notes].map((text) => `; ${text}`);
     return {
-      summary: `${path}: ${order.length} sets of ONNX test data${choice.join('')}`,
+      summary: `${path}: ${order.length} sets of ONNX test data${words.join('')}`,
       length: order.length,
+      bad,
       async *batches(): AsyncIterable<Batch> {
         for (const i of order) yield readSet(sets[i] as string, inputs);
       },
@@ -48,8 +52,20 @@ function setsIn(path: string): string[] {
     .map((name) => join(path, name));
 }
 
-function readSet(folder: string, inputs: readonly InputSpec[]): Batch {
+function isReadable(folder: string, inputs: DataRequest['inputs'], bad: BadSamples): boolean {
+  try {
+    readSet(folder, inputs);
+    return true;
+  } catch (error) {
+    bad.add(error);
+    return false;
+  }
+}
+
+function readSet(folder: string, wanted: DataRequest['inputs']): Batch {
   const files = readFiles(folder, 'input');
+  const inputs =
+    wanted ?? files.map(({ name, tensor: { dtype, shape } }) => ({ name, dtype, shape }));
   const names = files.map((file) => file.name);
   const isNamed = inputs.every((input) => names.includes(input.name));
   const feeds = new Map<string, Tensor>();

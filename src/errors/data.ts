@@ -224,11 +224,44 @@ export function seqDiffers(asked: number, fixed: number): XformError {
   });
 }
 
-export function emptyData(path: string): XformError {
+export function labelPatternFails(path: string, pattern: string): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'data-label-missing',
+    message: `--label-pattern "${pattern}" finds no label in the file's name`,
+    where: path,
+    hint: 'Put what is the label into parentheses, as in --label-pattern "^([0-9])_".',
+  });
+}
+
+export function classLabelsMissing(): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'class-labels-missing',
+    message: '--limit-per-class counts samples of each class, but the samples have no class',
+    hint: 'Use --limit, or name the labels: an array "labels", class folders, or --label COLUMN.',
+  });
+}
+
+export function noiseNeedsModel(): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'model-missing',
+    message: 'random data has the shapes that a model takes, and no model was given',
+    hint: 'Name one: xform data inspect random model.onnx.',
+  });
+}
+
+/** `bad`: what was left out, where all that there was could not be used. */
+export function emptyData(
+  path: string,
+  bad?: { readonly notes: readonly string[] },
+): XformError {
+  const [skipped] = bad?.notes ?? [];
   return new XformError({
     kind: 'data',
     code: 'data-empty',
-    message: 'there are no samples',
+    message: skipped ? `there are no samples that can be used: ${skipped}` : 'there are no samples',
     where: path,
   });
 }
