@@ -98,7 +98,8 @@ export const dataFlags = {
     ...group,
   }),
   'label-pattern': Flags.string({
-    summary: 'files: finds the label in the path within the folder, in parentheses, as in "^([0-9])_"',
+    summary:
+      'files: finds the label in the path within the folder, in parentheses, as in "^([0-9])_"',
     helpValue: 'REGEX',
     ...group,
   }),

@@ -6,9 +6,9 @@ import { printShape } from '../graph/index.ts';
 import type { Feeds } from '../tensor/feeds.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { type Arrangement, arrange, fits } from './arrange.ts';
-import { type Conversion, isImage, planConversion } from './convert.ts';
 import type { BadSamples } from './bad-samples.ts';
 import { chooseSamples, describeChoice } from './choice.ts';
+import { type Conversion, isImage, planConversion } from './convert.ts';
 import type { Batch, Dataset, InputSpec, TakeOptions } from './dataset.ts';
 import { type Augmentation, augment } from './image/augment.ts';
 import type { DataOptions } from './options.ts';
@@ -18,7 +18,6 @@ import { isTarget } from './targets.ts';
 
 /** Elements that augmentation can compute with. */
 const CHANGEABLE = new Set(['uint8', 'float32', 'float64']);
-
 
 /** How one input is filled. */
 interface Fit {
@@ -37,6 +36,8 @@ export interface Extras {
   readonly notes?: readonly string[];
   readonly classes?: readonly string[] | undefined;
   readonly bad?: BadSamples;
+  /** What stands for the sample of a row where it is shown: its file, its text. */
+  readonly nameOf?: (row: number) => string;
 }
 
 /**
@@ -48,7 +49,7 @@ export async function arrayDataset(
   sources: readonly ArraySource[],
   wanted: readonly InputSpec[] | undefined,
   options: DataOptions,
-  { notes = [], classes, bad }: Extras = {},
+  { notes = [], classes, bad, nameOf }: Extras = {},
 ): Promise<Dataset> {
   const inputs = wanted ?? ownInputs(sources);
   const matched = matchInputs(path, sources, inputs);
@@ -65,15 +66,20 @@ export async function arrayDataset(
   const order = await chooseSamples(count, options, targets.find(isTarget));
   if (order.length === 0) throw emptyData(path);
   const applied = [...notes, ...(bad?.notes ?? [])].filter(Boolean).map((note) => `; ${note}`);
-  const summary = `${summarize(path, fits, order.length, options)}${applied.join('')}`;
+  const arrays =
+    !wanted && fits.length > MOST_NAMED ? [`${fits.length} arrays`] : fits.map(describe);
+  const choice = describeChoice(options).map((text) => `; ${text}`);
+  const read = `${path}: ${order.length} samples; ${arrays.join(', ')}`;
+  const summary = `${read}${choice.join('')}${applied.join('')}`;
   const { augment } = options;
-  return new ArrayDataset({ summary, classes, bad, fits, targets, order, augment });
+  return new ArrayDataset({ summary, classes, bad, nameOf, fits, targets, order, augment });
 }
 
 interface Parts {
   readonly summary: string;
   readonly classes: readonly string[] | undefined;
   readonly bad: BadSamples | undefined;
+  readonly nameOf: ((row: number) => string) | undefined;
   readonly fits: readonly Fit[];
   readonly targets: readonly ArraySource[];
   /** Rows of the samples. */
@@ -111,6 +117,10 @@ class ArrayDataset implements Dataset {
   async take(indices: readonly number[], options: TakeOptions = {}): Promise<Batch> {
     const rows = indices.map((index) => this.#parts.order[index] as number);
     return this.#batch(rows, rows, options.augment);
+  }
+
+  nameOf(index: number): string | undefined {
+    return this.#parts.nameOf?.(this.#parts.order[index] as number);
   }
 
   targets(indices: readonly number[]): Promise<Feeds> {
@@ -258,17 +268,11 @@ function constantFit(path: string, f: Fit, count: number, all: readonly Fit[]): 
   throw countsDiffer(path, [other?.source.name ?? '', count], [f.source.name, f.count]);
 }
 
-function summarize(
-  path: string,
-  fits: readonly Fit[],
-  count: number,
-  options: DataOptions,
-): string {
-  const inputs = fits.map(({ source, input, conversion }) => {
-    const from = `"${source.name}" ${source.dtype} ${printShape(source.shape)}`;
-    const to = source.name === input.name ? '' : ` for "${input.name}"`;
-    return `${from}${to}${conversion.text ? ` (${conversion.text})` : ''}`;
-  });
-  const choice = describeChoice(options).map((text) => `; ${text}`);
-  return `${path}: ${count} samples; ${inputs.join(', ')}${choice.join('')}`;
+/** Arrays of data without a model that a summary names. */
+const MOST_NAMED = 4;
+
+function describe({ source, input, conversion }: Fit): string {
+  const from = `"${source.name}" ${source.dtype} ${printShape(source.shape)}`;
+  const to = source.name === input.name ? '' : ` for "${input.name}"`;
+  return `${from}${to}${conversion.text ? ` (${conversion.text})` : ''}`;
 }

@@ -36,6 +36,11 @@ export async function chooseSamples(
   return options.limit === undefined ? order : order.slice(0, options.limit);
 }
 
+/** Samples, in their order, that are as good as all: no more than `limit` will be taken. */
+export function enoughOf({ split, limitPerClass, limit }: DataOptions): number | undefined {
+  return split === undefined && limitPerClass === undefined ? limit : undefined;
+}
+
 /** The class of each sample, as text. */
 async function classesOf(labels: ArraySource | undefined, count: number): Promise<string[]> {
   const [, ...sample] = labels?.shape ?? [0, 0];

@@ -44,6 +44,8 @@ export interface Dataset {
   batches(size: number): AsyncIterable<Batch>;
   /** The samples at these positions, in this order; the same again whenever it is asked. */
   take?(indices: readonly number[], options?: TakeOptions): Promise<Batch>;
+  /** What stands for a sample where it is shown: its file, its text. */
+  nameOf?(index: number): string | undefined;
   /** Only the targets of these samples: their inputs are not read. */
   targets?(indices: readonly number[]): Promise<Feeds>;
 }

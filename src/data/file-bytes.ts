@@ -57,7 +57,9 @@ export async function openFileBytes(
   });
   const sources = [source, ...labelArrays(path, usable)];
   const notes = [`first ${plan.head} and last ${plan.tail} bytes`];
-  return arrayDataset(path, sources, inputs, options, { notes, classes: listed.classes, bad });
+  const nameOf = (row: number) => usable[row]?.path ?? '';
+  const extras = { notes, classes: listed.classes, bad, nameOf };
+  return arrayDataset(path, sources, inputs, options, extras);
 }
 
 function sizeOf(path: string): number {

@@ -28,8 +28,8 @@ export async function openDataset(
   inputs: readonly InputSpec[] | undefined,
   options: DataOptions,
 ): Promise<Dataset> {
-  if (spec === 'random' && !inputs) throw noiseNeedsModel();
-  if (spec === 'random') return noise(inputs ?? [], options);
+  if (spec === NOISE && !inputs) throw noiseNeedsModel();
+  if (spec === NOISE) return noise(inputs ?? [], options);
   const found = statSync(spec, { throwIfNoEntry: false });
   if (!found && spec.includes(',')) return openParallel({ path: spec, inputs, options });
   if (!found) throw noSuchData(spec);
@@ -37,7 +37,18 @@ export async function openDataset(
   const isFolder = found.isDirectory();
   if (options.bytes && isFolder) return openFileBytes(request, options.bytes);
   const kind = KINDS.find((k) => k.matches(spec, isFolder));
-  const known = () => ['random', ...KINDS.map((k) => k.summary), FILE_BYTES];
+  const known = () => [NOISE, ...KINDS.map((k) => k.summary), FILE_BYTES];
   if (!kind) throw unknownDataKind(spec, known());
   return kind.open(request);
+}
+
+const NOISE = 'random';
+const PARALLEL = 'two texts whose lines belong together (A,B)';
+
+/** What data is taken for, in words; undefined for what cannot be read. */
+export function kindOf(spec: string, options: DataOptions): string | undefined {
+  const found = statSync(spec, { throwIfNoEntry: false });
+  if (!found) return spec === NOISE ? NOISE : PARALLEL;
+  if (options.bytes && found.isDirectory()) return FILE_BYTES;
+  return KINDS.find((kind) => kind.matches(spec, found.isDirectory()))?.summary;
 }

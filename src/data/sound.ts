@@ -44,7 +44,9 @@ export const sound: DataKind = {
     const lengths = `sounds of ${lasting(shortest / rate)} to ${lasting(longest / rate)}`;
     const notes = [`${lengths} at ${rate} Hz, as ${sample.text}`];
     const arrays = [source, ...labelArrays(path, files)];
-    return arrayDataset(path, arrays, inputs, options, { notes, classes: listed.classes, bad });
+    const nameOf = (row: number) => files[row]?.path ?? '';
+    const extras = { notes, classes: listed.classes, bad, nameOf };
+    return arrayDataset(path, arrays, inputs, options, extras);
   },
 };
 

@@ -42,7 +42,10 @@ export async function openTexts(
   const extras = { classes: labels?.classes, bad };
   const target = labels ? [labels.toArray(path)] : [];
   if (!inputs && options.tokenizer === undefined) {
-    const arrays = [first.toArray(text, path), ...(second ? [second.toArray(other ?? '', path)] : [])];
+    const arrays = [
+      first.toArray(text, path),
+      ...(second ? [second.toArray(other ?? '', path)] : []),
+    ];
     return arrayDataset(path, [...arrays, ...target], inputs, options, extras);
   }
   const tokenizer = await openTokenizer(options.tokenizer, () => [
@@ -62,7 +65,8 @@ export async function openTexts(
     ...(lengths ? [describeLengths(lengths)] : []),
   ];
   const sources = [...arrays, ...target];
-  const dataset = await arrayDataset(path, sources, inputs, options, { ...extras, notes });
+  const nameOf = (row: number) => first.texts[row] ?? '';
+  const dataset = await arrayDataset(path, sources, inputs, options, { ...extras, notes, nameOf });
   return withTokenizer(dataset, tokenizer);
 }
 

@@ -144,21 +144,31 @@ function openSides() {
   );
 }
 
-/** Files that can be decoded; the others are bad samples. */
+const CHECKED_AT_ONCE = 64;
+
+/** What is wrong with an image, if anything is. */
+async function problemOf(path: string): Promise<unknown> {
+  try {
+    await decode(path, AS_IT_IS, 3);
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+/** Files that can be decoded, `enough` of them where that is said; the others are bad samples. */
 export async function readableImages<T extends { readonly path: string }>(
   files: readonly T[],
   bad: BadSamples,
+  enough = Number.POSITIVE_INFINITY,
 ): Promise<T[]> {
-  const problems = await eachOf(files, async ({ path }) => {
-    try {
-      await decode(path, AS_IT_IS, 3);
-      return undefined;
-    } catch (error) {
-      return error;
-    }
-  });
-  for (const problem of problems) if (problem !== undefined) bad.add(problem);
-  const readable = files.filter((_, i) => problems[i] === undefined);
+  const readable: T[] = [];
+  for (let at = 0; at < files.length && readable.length < enough; at += CHECKED_AT_ONCE) {
+    const some = files.slice(at, at + CHECKED_AT_ONCE);
+    const problems = await eachOf(some, ({ path }) => problemOf(path));
+    for (const problem of problems) if (problem !== undefined) bad.add(problem);
+    readable.push(...some.filter((_, i) => problems[i] === undefined));
+  }
   if (readable.length === 0) throw emptyData(dirname(files[0]?.path ?? ''), bad);
   return readable;
 }

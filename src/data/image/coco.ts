@@ -9,6 +9,7 @@ import { usageProblem } from '../../errors/usage.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 import { BadSamples } from '../bad-samples.ts';
 import { arrayDataset } from '../batch.ts';
+import { enoughOf } from '../choice.ts';
 import type { Dataset } from '../dataset.ts';
 import type { DataKind, DataRequest } from '../kind.ts';
 import { type ArraySource, BytesSource, StoredArray } from '../source.ts';
@@ -50,7 +51,8 @@ export const coco: DataKind = {
     const sources = [images, ...targetsOf(path, pictures, found, geometry)];
     const notes = [images.text, `${classes.length} classes`];
     const names = classes.map(({ name }) => name);
-    return arrayDataset(path, sources, inputs, options, { notes, classes: names, bad });
+    const nameOf = (row: number) => files[row] ?? '';
+    return arrayDataset(path, sources, inputs, options, { notes, classes: names, bad, nameOf });
   },
 };
 
@@ -94,7 +96,7 @@ async function findPictures(
     );
   }
   for (const picture of missing) bad.add(brokenFile(picture.path, 'there is no such image'));
-  return options.skipBad ? readableImages(there, bad) : there;
+  return options.skipBad ? readableImages(there, bad, enoughOf(options)) : there;
 }
 
 /** What detectors commonly take, to look at the data without one. */
