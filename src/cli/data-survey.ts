@@ -1,12 +1,14 @@
 // Looks at data: what arrays samples are made of, their ranges, how many samples of each class.
 
 import type { Batch, Dataset } from '../data/dataset.ts';
-import { isInteger } from '../tensor/dtype.ts';
-import { elementsOf } from '../tensor/elements.ts';
+import { elementCount, isInteger } from '../tensor/dtype.ts';
+import { elementsOf, toNumbers } from '../tensor/elements.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 /** Samples that ranges are taken of, at most. */
 const SEEN = 256;
+/** And values of them. */
+const SEEN_ELEMENTS = 2e7;
 const BATCH = 32;
 /** Samples that are shown. */
 const SHOWN = 5;
@@ -60,7 +62,7 @@ export async function survey(dataset: Dataset): Promise<Survey> {
   const inputs = new Map<string, ArrayTally>();
   const targets = new Map<string, ArrayTally>();
   const first: Sample[] = [];
-  let seen = 0;
+  let [seen, elements] = [0, 0];
   // Where the targets can be had alone, all of them are counted, not only those of the samples seen.
   const readTargets = dataset.targets?.bind(dataset);
   for await (const batch of dataset.batches(BATCH)) {
@@ -68,7 +70,8 @@ export async function survey(dataset: Dataset): Promise<Survey> {
     if (!readTargets) addAll(targets, batch.targets, batch.count);
     if (first.length < SHOWN) first.push(...samplesOf(batch, dataset, first.length));
     seen += batch.count;
-    if (seen >= SEEN) break;
+    elements += [...batch.feeds.values()].reduce((sum, { size }) => sum + size, 0);
+    if (seen >= SEEN || elements >= SEEN_ELEMENTS) break;
   }
   const samples = dataset.length;
   for (let at = 0; readTargets && at < (samples ?? 0); at += CHUNK) {
@@ -155,21 +158,37 @@ class ArrayTally {
     if (tensor.dtype === 'string') return;
     const values = rowsOf(tensor, count);
     const [inner, channels] = this.#channels;
-    for (let i = 0; i < values.length; i++) {
-      const value = Number(values[i]);
+    for (let at = 0, run = 0; at < values.length; at += inner, run += 1) {
+      this.#addRun(values, at, Math.min(inner, values.length - at), run % channels);
+    }
+    if (this.#labels) this.#count(values, this.#labels);
+  }
+
+  /** `length` values of one channel. */
+  #addRun(values: Float64Array, at: number, length: number, channel: number): void {
+    let [min, max, sum, squares, missing] = [this.#min, this.#max, 0, 0, 0];
+    for (let i = at; i < at + length; i++) {
+      const value = values[i] as number;
       if (Number.isNaN(value)) {
-        this.#missing += 1;
+        missing += 1;
         continue;
       }
-      if (value < this.#min) this.#min = value;
-      if (value > this.#max) this.#max = value;
-      const sums = this.#sums[Math.floor(i / inner) % channels] as Sums;
-      sums.sum += value;
-      sums.squares += value * value;
-      sums.count += 1;
-      this.#labels?.set(value, (this.#labels.get(value) ?? 0) + 1);
+      if (value < min) min = value;
+      if (value > max) max = value;
+      sum += value;
+      squares += value * value;
     }
-    if ((this.#labels?.size ?? 0) > MOST_CLASSES) this.#labels = undefined;
+    const sums = this.#sums[channel] as Sums;
+    sums.sum += sum;
+    sums.squares += squares;
+    sums.count += length - missing;
+    this.#missing += missing;
+    [this.#min, this.#max] = [min, max];
+  }
+
+  #count(values: Float64Array, labels: Map<number, number>): void {
+    for (const value of values) labels.set(value, (labels.get(value) ?? 0) + 1);
+    if (labels.size > MOST_CLASSES) this.#labels = undefined;
   }
 
   get classes(): ReadonlyMap<number, number> | undefined {
@@ -190,15 +209,15 @@ class ArrayTally {
 
 /** Three colours, first or last; else all is one channel. */
 function channelsOf(shape: readonly number[]): [inner: number, count: number] {
-  const [a, b = 1, c = 1] = shape;
-  if (shape.length !== 3) return [1, 1];
-  if (a === 3) return [b * c, 3];
-  return c === 3 ? [1, 3] : [1, 1];
+  const [a = 1, b = 1, c = 1] = shape;
+  if (shape.length === 3 && a === 3) return [b * c, 3];
+  if (shape.length === 3 && c === 3) return [1, 3];
+  return [Math.max(1, elementCount(shape)), 1];
 }
 
 /** Elements of the first `count` samples: a model of fixed batch size gets its last batch filled up. */
-function rowsOf(tensor: Tensor, count: number) {
-  const values = elementsOf(tensor);
+function rowsOf(tensor: Tensor, count: number): Float64Array {
+  const values = toNumbers(elementsOf(tensor));
   const rows = tensor.shape[0] ?? 1;
   return rows > count ? values.subarray(0, (values.length / rows) * count) : values;
 }

@@ -93,9 +93,9 @@ function takingTurns({ files, classes }: LabelledFiles): LabelledFiles {
     const { label = 0 } = file;
     const rank = seen.get(label) ?? 0;
     seen.set(label, rank + 1);
-    return { file, rank, label };
+    return { file, rank };
   });
-  ranked.sort((a, b) => a.rank - b.rank || a.label - b.label);
+  ranked.sort((a, b) => a.rank - b.rank);
   return { files: ranked.map(({ file }) => file), classes };
 }
 
