@@ -25,6 +25,12 @@ export const dataFlags = {
     ...group,
   }),
   limit: Flags.integer({ summary: 'take the first N samples', min: 1, helpValue: 'N', ...group }),
+  'limit-per-class': Flags.integer({
+    summary: 'take the first N samples of each class',
+    min: 1,
+    helpValue: 'N',
+    ...group,
+  }),
   split: Flags.string({
     summary: 'shuffle by --seed and cut, as in train=0.8',
     helpValue: 'train=F',
@@ -42,7 +48,7 @@ export const dataFlags = {
     ...group,
   }),
   normalize: Flags.string({
-    summary: 'subtract mean, divide by std: one number each, or one per channel',
+    summary: 'subtract mean, divide by std, after --scale: one number each, or one per channel',
     helpValue: 'mean=M,std=S',
     ...group,
   }),
@@ -91,8 +97,15 @@ export const dataFlags = {
     helpValue: 'A,B,C',
     ...group,
   }),
+  'label-pattern': Flags.string({
+    summary:
+      'files: finds the label in the path within the folder, in parentheses, as in "^([0-9])_"',
+    helpValue: 'REGEX',
+    ...group,
+  }),
   classes: Flags.string({
-    summary: "names of the classes, a line each, in the order of the model's outputs",
+    summary:
+      "names of the classes in the order of the model's outputs: lines, a config.json with id2label, or imagenet",
     helpValue: 'FILE',
     ...group,
   }),
@@ -145,6 +158,7 @@ export const dataFlags = {
 
 export interface DataFlagValues {
   readonly limit?: number | undefined;
+  readonly 'limit-per-class'?: number | undefined;
   readonly split?: string | undefined;
   readonly part?: 'train' | 'rest' | undefined;
   readonly scale?: string | undefined;
@@ -161,6 +175,7 @@ export interface DataFlagValues {
   readonly preprocess?: string | undefined;
   readonly augment?: string | undefined;
   readonly images?: string | undefined;
+  readonly 'label-pattern'?: string | undefined;
   readonly classes?: string | undefined;
   readonly tokenizer?: string | undefined;
   readonly text?: string | undefined;
@@ -183,6 +198,7 @@ export function dataOptionsFrom(flags: DataFlagValues): DataOptions {
     augment: flags.augment === undefined ? undefined : parseAugment(flags.augment),
     geometry: geometryFrom(flags) ?? preprocessed.geometry,
     limit,
+    limitPerClass: flags['limit-per-class'],
     part,
     layout,
     label,
@@ -192,6 +208,7 @@ export function dataOptionsFrom(flags: DataFlagValues): DataOptions {
     normalize:
       flags.normalize === undefined ? preprocessed.normalize : parseNormalize(flags.normalize),
     features: flags.features?.split(',').map((column) => column.trim()),
+    labelPattern: checkPattern(flags['label-pattern']),
     classes: flags.classes === undefined ? undefined : readClasses(flags.classes),
     tokenizer: flags.tokenizer,
     text: flags.text,
@@ -220,6 +237,22 @@ function geometryFrom(flags: DataFlagValues): Geometry | undefined {
     resample: resample ?? 'bilinear',
     pad: pad ?? (fit?.startsWith('letterbox') ? 114 : 0),
   };
+}
+
+/** A regular expression with a group. */
+function checkPattern(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
+  try {
+    const groups = new RegExp(`${text}|`).exec('')?.length ?? 0;
+    if (groups > 1) return text;
+  } catch {
+    // Said below, with what is expected.
+  }
+  throw badFlagValue(
+    'label-pattern',
+    text,
+    'a regular expression with the label in parentheses, as in "^([0-9])_"',
+  );
 }
 
 /** A number that is not negative. */

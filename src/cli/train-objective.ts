@@ -7,13 +7,12 @@ import { isInteger } from '../tensor/dtype.ts';
 import { elementsOf } from '../tensor/elements.ts';
 import type { Masking } from '../train/masking.ts';
 import type { ObjectiveName } from '../train/objectives/index.ts';
-import { tokenInput } from '../train/objectives/language.ts';
-import { LABEL_NAMES } from '../train/targets.ts';
+import { hasDecoder, tokenInput } from '../train/objectives/language.ts';
+import { targetName } from '../train/targets.ts';
 
 export function inferObjective(model: Model, sample: Batch): ObjectiveName {
   if (sample.targets.has('boxes')) return 'detect';
-  const name = LABEL_NAMES.find((one) => sample.targets.has(one));
-  const target = name === undefined ? undefined : sample.targets.get(name);
+  const target = sample.targets.get(targetName(sample.targets) ?? '');
   const rank = model.graph.outputs[0]?.shape?.length ?? 0;
   if (target) {
     const isWhole = Array.from(elementsOf(target) as ArrayLike<number | bigint>, Number).every(
@@ -21,6 +20,7 @@ export function inferObjective(model: Model, sample: Batch): ObjectiveName {
     );
     const isOne = target.size === 1;
     if (isOne && isInteger(target.dtype)) return 'classify';
+    if (rank === 3 && hasDecoder(model.graph)) return 'clm';
     return isOne && isWhole && rank === 2 && classes(model) > 1 ? 'classify' : 'regress';
   }
   const { inputs, outputs } = model.graph;

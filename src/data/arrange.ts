@@ -63,9 +63,9 @@ function reshaped(
 ): Arrangement | undefined {
   const count = elementCount(sample);
   if (isStatic(wanted)) {
-    const bare = (shape: readonly number[]) => shape.filter((dim) => dim !== 1).join();
-    const same = bare(sample) === bare(wanted);
-    const flat = wanted.length === 1 || sample.length === 1;
+    const bare = (shape: readonly number[]) => shape.filter((dim) => dim !== 1);
+    const same = bare(sample).join() === bare(wanted).join();
+    const flat = bare(wanted).length <= 1 || bare(sample).length <= 1;
     return elementCount(wanted) === count && (same || flat) ? { shape: wanted } : undefined;
   }
   if (wanted.length === 1) return { shape: [count] };

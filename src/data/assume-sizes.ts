@@ -60,9 +60,14 @@ function numberOf(dim: Dim): number {
   return typeof dim === 'number' ? Math.max(0, dim) : 1;
 }
 
+/** What the dimension that counts samples is called. */
+export function isBatchName(symbol: string): boolean {
+  return /batch|^(n|b|bs)$/i.test(symbol);
+}
+
 /** Called so, or nameless and the first open dimension of its input. */
 function isBatchDim(symbol: string, spec: InputSpec, axis: number): boolean {
-  if (/batch|^(n|b|bs)$/i.test(symbol)) return true;
+  if (isBatchName(symbol)) return true;
   const firstOpen = spec.shape.findIndex((dim) => typeof dim !== 'number');
   if (axis !== firstOpen) return false;
   const dim = spec.shape[axis];

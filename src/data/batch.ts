@@ -3,19 +3,21 @@
 
 import { countsDiffer, emptyData, inputWithoutData, shapeDoesNotFit } from '../errors/data.ts';
 import { printShape } from '../graph/index.ts';
-import { Random } from '../tensor/random.ts';
+import type { Feeds } from '../tensor/feeds.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { type Arrangement, arrange, fits } from './arrange.ts';
+import type { BadSamples } from './bad-samples.ts';
+import { chooseSamples, describeChoice } from './choice.ts';
 import { type Conversion, isImage, planConversion } from './convert.ts';
 import type { Batch, Dataset, InputSpec, TakeOptions } from './dataset.ts';
 import { type Augmentation, augment } from './image/augment.ts';
 import type { DataOptions } from './options.ts';
+import { ownInputs } from './own-inputs.ts';
 import type { ArraySource } from './source.ts';
+import { isTarget } from './targets.ts';
 
 /** Elements that augmentation can compute with. */
 const CHANGEABLE = new Set(['uint8', 'float32', 'float64']);
-
-const TARGET_NAMES = new Set(['labels', 'label', 'y', 'target', 'targets', 'boxes']);
 
 /** How one input is filled. */
 interface Fit {
@@ -33,37 +35,51 @@ export interface Extras {
   /** What was done to the files, for the summary. */
   readonly notes?: readonly string[];
   readonly classes?: readonly string[] | undefined;
+  readonly bad?: BadSamples;
+  /** What stands for the sample of a row where it is shown: its file, its text. */
+  readonly nameOf?: (row: number) => string;
 }
 
-/** A dataset over arrays, matched to inputs by name, or by position where names do not help. */
-export function arrayDataset(
+/**
+ * A dataset over arrays, matched to inputs by name, or by position where names do not help; without a
+ * model, arrays are inputs as they are.
+ */
+export async function arrayDataset(
   path: string,
   sources: readonly ArraySource[],
-  inputs: readonly InputSpec[],
+  wanted: readonly InputSpec[] | undefined,
   options: DataOptions,
-  { notes = [], classes }: Extras = {},
-): Dataset {
+  { notes = [], classes, bad, nameOf }: Extras = {},
+): Promise<Dataset> {
+  const inputs = wanted ?? ownInputs(sources);
   const matched = matchInputs(path, sources, inputs);
   const fitted = inputs.map((input) => fitInput(matched.get(input) as ArraySource, input, options));
-  const count = agreedCount(path, fitted);
+  const count = fitted.length > 0 ? agreedCount(path, fitted) : (sources[0]?.shape[0] ?? 1);
   const fits = fitted.map((f) => (f.count === count ? f : constantFit(path, f, count, fitted)));
   const used = new Set(matched.values());
   const targets = sources.filter((s) => !used.has(s) && s.shape[0] === count);
-  const label = sources.find((s) => !used.has(s) && TARGET_NAMES.has(s.name));
-  if (label && !targets.includes(label)) {
+  const label = sources.find((s) => !used.has(s) && isTarget(s));
+  if (wanted && label && !targets.includes(label)) {
     const first = fits[0]?.source.name ?? '';
     throw countsDiffer(path, [first, count], [label.name, label.shape[0] ?? 1]);
   }
-  const order = chooseSamples(count, options);
+  const order = await chooseSamples(count, options, targets.find(isTarget));
   if (order.length === 0) throw emptyData(path);
-  const applied = notes.filter(Boolean).map((note) => `; ${note}`);
-  const summary = `${summarize(path, fits, order.length, options)}${applied.join('')}`;
-  return new ArrayDataset({ summary, classes, fits, targets, order, augment: options.augment });
+  const applied = [...notes, ...(bad?.notes ?? [])].filter(Boolean).map((note) => `; ${note}`);
+  const arrays =
+    !wanted && fits.length > MOST_NAMED ? [`${fits.length} arrays`] : fits.map(describe);
+  const choice = describeChoice(options).map((text) => `; ${text}`);
+  const read = `${path}: ${order.length} samples; ${arrays.join(', ')}`;
+  const summary = `${read}${choice.join('')}${applied.join('')}`;
+  const { augment } = options;
+  return new ArrayDataset({ summary, classes, bad, nameOf, fits, targets, order, augment });
 }
 
 interface Parts {
   readonly summary: string;
   readonly classes: readonly string[] | undefined;
+  readonly bad: BadSamples | undefined;
+  readonly nameOf: ((row: number) => string) | undefined;
   readonly fits: readonly Fit[];
   readonly targets: readonly ArraySource[];
   /** Rows of the samples. */
@@ -74,11 +90,13 @@ interface Parts {
 class ArrayDataset implements Dataset {
   readonly summary: string;
   readonly classes: readonly string[] | undefined;
+  readonly bad: BadSamples | undefined;
   readonly #parts: Parts;
 
   constructor(parts: Parts) {
     this.summary = parts.summary;
     this.classes = parts.classes;
+    this.bad = parts.bad;
     this.#parts = parts;
   }
 
@@ -101,15 +119,27 @@ class ArrayDataset implements Dataset {
     return this.#batch(rows, rows, options.augment);
   }
 
+  nameOf(index: number): string | undefined {
+    return this.#parts.nameOf?.(this.#parts.order[index] as number);
+  }
+
+  targets(indices: readonly number[]): Promise<Feeds> {
+    return this.#targets(indices.map((index) => this.#parts.order[index] as number));
+  }
+
   /** Targets of `rows`, inputs of `filled`. */
   async #batch(rows: readonly number[], filled: readonly number[], seed?: number): Promise<Batch> {
     const { augment: how } = this.#parts;
     const change = how && seed !== undefined ? { how, seed } : undefined;
     const feeds = new Map<string, Tensor>();
     for (const f of this.#parts.fits) feeds.set(f.input.name, await feed(f, filled, change));
+    return { feeds, targets: await this.#targets(rows), count: rows.length };
+  }
+
+  async #targets(rows: readonly number[]): Promise<Feeds> {
     const targets = new Map<string, Tensor>();
     for (const target of this.#parts.targets) targets.set(target.name, await target.rows(rows));
-    return { feeds, targets, count: rows.length };
+    return targets;
   }
 }
 
@@ -153,7 +183,7 @@ function matchInputs(
   const open = inputs.filter((input) => !matched.has(input));
   const used = new Set(matched.values());
   const rest = sources.filter((s) => !used.has(s));
-  const free = rest.filter((s) => !TARGET_NAMES.has(s.name));
+  const free = rest.filter((s) => !isTarget(s));
   const numbered = free.every((s) => /^(arr|input)_\d+$/.test(s.name));
   const byPosition = free.length === open.length || (numbered && free.length > open.length);
   open.forEach((input, i) => {
@@ -238,37 +268,11 @@ function constantFit(path: string, f: Fit, count: number, all: readonly Fit[]): 
   throw countsDiffer(path, [other?.source.name ?? '', count], [f.source.name, f.count]);
 }
 
-/** Split, then limit: with the same seed, the two parts never meet, whatever the limit. */
-export function chooseSamples(count: number, options: DataOptions): number[] {
-  let order = Array.from({ length: count }, (_, i) => i);
-  if (options.split !== undefined) {
-    const shuffled = new Random(options.seed, 'split').permutation(count);
-    const cut = Math.round(count * options.split);
-    order = options.part === 'rest' ? shuffled.slice(cut) : shuffled.slice(0, cut);
-  }
-  return options.limit === undefined ? order : order.slice(0, options.limit);
-}
+/** Arrays of data without a model that a summary names. */
+const MOST_NAMED = 4;
 
-/** What was chosen, in words. */
-export function describeChoice(options: DataOptions): string[] {
-  const { split, part, limit, seed } = options;
-  return [
-    ...(split === undefined ? [] : [`part ${part ?? 'train'} of train=${split}, seed ${seed}`]),
-    ...(limit === undefined ? [] : [`first ${limit}`]),
-  ];
-}
-
-function summarize(
-  path: string,
-  fits: readonly Fit[],
-  count: number,
-  options: DataOptions,
-): string {
-  const inputs = fits.map(({ source, input, conversion }) => {
-    const from = `"${source.name}" ${source.dtype} ${printShape(source.shape)}`;
-    const to = source.name === input.name ? '' : ` for "${input.name}"`;
-    return `${from}${to}${conversion.text ? ` (${conversion.text})` : ''}`;
-  });
-  const choice = describeChoice(options).map((text) => `; ${text}`);
-  return `${path}: ${count} samples; ${inputs.join(', ')}${choice.join('')}`;
+function describe({ source, input, conversion }: Fit): string {
+  const from = `"${source.name}" ${source.dtype} ${printShape(source.shape)}`;
+  const to = source.name === input.name ? '' : ` for "${input.name}"`;
+  return `${from}${to}${conversion.text ? ` (${conversion.text})` : ''}`;
 }

@@ -2,6 +2,7 @@
 
 import { basename } from 'node:path';
 import { brokenFile, noSuchColumn, notANumber, unknownClass } from '../errors/data.ts';
+import { XformError } from '../errors/error.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { BadSamples } from './bad-samples.ts';
 import { Growing } from './growing.ts';
@@ -105,6 +106,35 @@ export class TextColumns implements Collector {
     const shape = [this.texts.length / width, width];
     const strings = this.texts.map((text) => encoder.encode(text));
     return new StringArray({ name, where: whereOf(path, name, this.columns), shape }, strings);
+  }
+}
+
+/** A column of what it holds, for data without a model: numbers, lists of them, or texts. */
+export class OpenColumn implements Collector {
+  readonly columns: readonly number[];
+  readonly #rows: Row[] = [];
+
+  constructor(column: number) {
+    this.columns = [column];
+  }
+
+  read(row: Row): () => void {
+    return () => {
+      this.#rows.push(row);
+    };
+  }
+
+  toArray(name: string, path: string): ArraySource {
+    const fill = <T extends Collector>(column: T): T => {
+      for (const row of this.#rows) column.read(row, [])();
+      return column;
+    };
+    try {
+      return fill(new NumberColumns(this.columns)).toArray(name, path, true);
+    } catch (error) {
+      if (!(error instanceof XformError)) throw error;
+      return fill(new TextColumns(this.columns)).toArray(name, path);
+    }
   }
 }
 

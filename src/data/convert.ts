@@ -4,7 +4,7 @@
 import { channelsDiffer, noColours, typeDoesNotFit } from '../errors/data.ts';
 import { canCastTo, castElements } from '../tensor/cast.ts';
 import { type DType, dtypeInfo, elementCount, isFloat, type TypedArray } from '../tensor/dtype.ts';
-import { elementsOf } from '../tensor/elements.ts';
+import { elementsOf, toNumbers } from '../tensor/elements.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { type Arrangement, permuted } from './arrange.ts';
 import type { DataOptions, Normalization } from './options.ts';
@@ -89,13 +89,15 @@ function affineOf(
   const axis = channels === 1 || shape[0] === channels ? 0 : shape.length - 1;
   if (channels > 1 && shape[axis] !== channels) throw channelsDiffer(channels, shape);
   // Elements that one step along the channel axis spans.
-  const inner = channels === 1 ? 1 : elementCount(shape.slice(axis + 1));
+  const inner =
+    channels === 1 ? Math.max(1, elementCount(shape)) : elementCount(shape.slice(axis + 1));
   return (values) => {
     const result = new Float32Array(values.length);
-    for (let i = 0; i < values.length; i++) {
-      const channel = channels === 1 ? 0 : Math.floor(i / inner) % channels;
-      const scaled = Number(values[i]) * factor;
-      result[i] = (scaled - (mean[channel] as number)) / (std[channel] as number);
+    const numbers = toNumbers(values);
+    for (let at = 0, channel = 0; at < values.length; at += inner) {
+      const [m, s] = [mean[channel] as number, std[channel] as number];
+      for (let i = at; i < at + inner; i++) result[i] = ((numbers[i] as number) * factor - m) / s;
+      channel = (channel + 1) % channels;
     }
     return result;
   };
@@ -148,7 +150,8 @@ function encode(
   input: { name: string; dtype: DType },
 ): Uint8Array {
   const { dtype } = input;
-  const isSame = dtype === source.dtype && values instanceof dtypeInfo(dtype).array;
+  const isOwn = values instanceof dtypeInfo(dtype).array;
+  const isSame = isOwn && (dtype === source.dtype || dtype === 'float32');
   const cast = isSame
     ? values
     : castElements(dtype, values, (value) => {

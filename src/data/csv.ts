@@ -19,24 +19,40 @@ export async function openCsv(
   const rows = rowsOf(path, bad, await delimiterOf(path));
   const { value: first, done } = await rows.next();
   if (done) throw emptyData(path);
-  const names = first.cells.map((cell) => String(cell).trim());
-  const header = isHeader(names, asked);
+  const next = await rows.next();
+  const [names, second] = [first, next.value].map((row) => textsOf(row));
+  const header = isHeader(names ?? [], second ?? [], asked);
   return {
-    columns: header ? names : names.map((_, i) => String(i)),
+    columns: header ? (names ?? []) : (names ?? []).map((_, i) => String(i)),
     async *rows() {
       if (!header) yield first;
+      if (!next.done) yield next.value;
       yield* rows;
     },
   };
 }
 
-/** Some cell is no number, and the columns asked for are not numbers in place of names. */
-function isHeader(names: readonly string[], asked: readonly string[]): boolean {
-  const isNumber = (text: string) => /^\d+$/.test(text);
-  if (asked.length > 0 && asked.every((name) => isNumber(name) && !names.includes(name))) {
+function textsOf(row: Row | undefined): string[] {
+  return (row?.cells ?? []).map((cell) => String(cell).trim());
+}
+
+/**
+ * Some cell of the first row is no number; numbers beside it are names only where texts have numbers
+ * below them. The columns asked for are not numbers in place of names.
+ */
+function isHeader(
+  names: readonly string[],
+  second: readonly string[],
+  asked: readonly string[],
+): boolean {
+  const isIndex = (text: string) => /^\d+$/.test(text);
+  if (asked.length > 0 && asked.every((name) => isIndex(name) && !names.includes(name))) {
     return false;
   }
-  return names.some((name) => name !== '' && Number.isNaN(Number(name)));
+  const isText = (cell: string | undefined) => cell !== '' && Number.isNaN(Number(cell));
+  const isNumber = (cell: string | undefined) => cell !== '' && !isText(cell);
+  if (!names.some(isText)) return false;
+  return !names.some(isNumber) || names.some((name, i) => isText(name) && isNumber(second[i]));
 }
 
 async function* rowsOf(path: string, bad: BadSamples, delimiter: string): AsyncGenerator<Row> {

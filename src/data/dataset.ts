@@ -3,6 +3,7 @@
 import type { Dim } from '../graph/index.ts';
 import type { DType } from '../tensor/dtype.ts';
 import type { Feeds } from '../tensor/feeds.ts';
+import type { BadSamples } from './bad-samples.ts';
 import type { SpecialTokens, TokenizerFile } from './tokenizer-file.ts';
 
 /** One input of a model, as data has to fill it. */
@@ -37,8 +38,14 @@ export interface Dataset {
   readonly length: number | undefined;
   /** Names of the classes, where the data has them; labels are positions in this list. */
   readonly classes?: readonly string[] | undefined;
+  /** Samples that were left out. */
+  readonly bad?: BadSamples | undefined;
   /** Batches of `size` samples, or of the size the model fixes. */
   batches(size: number): AsyncIterable<Batch>;
   /** The samples at these positions, in this order; the same again whenever it is asked. */
   take?(indices: readonly number[], options?: TakeOptions): Promise<Batch>;
+  /** What stands for a sample where it is shown: its file, its text. */
+  nameOf?(index: number): string | undefined;
+  /** Only the targets of these samples: their inputs are not read. */
+  targets?(indices: readonly number[]): Promise<Feeds>;
 }

@@ -36,13 +36,13 @@ export async function openFileBytes(
   plan: BytePlan,
 ): Promise<Dataset> {
   const bad = new BadSamples(options);
-  const listed = listFiles(path, isSample, options.classes, bad);
+  const listed = listFiles(path, isSample, options, bad);
   const usable = listed.files.filter((file) => {
     if (sizeOf(file.path) >= plan.least) return true;
     bad.add(dataProblem(`the file has fewer than ${plan.least} bytes`, file.path));
     return false;
   });
-  if (usable.length === 0) throw emptyData(path);
+  if (usable.length === 0) throw emptyData(path, bad);
   const length = plan.head + plan.tail;
   let last: { row: number; values: readonly number[] } | undefined;
   const valuesOf = (row: number) => {
@@ -56,8 +56,10 @@ export async function openFileBytes(
     valueAt: (row, i) => valuesOf(row)[i] as number,
   });
   const sources = [source, ...labelArrays(path, usable)];
-  const notes = [`first ${plan.head} and last ${plan.tail} bytes`, ...bad.notes];
-  return arrayDataset(path, sources, inputs, options, { notes, classes: listed.classes });
+  const notes = [`first ${plan.head} and last ${plan.tail} bytes`];
+  const nameOf = (row: number) => usable[row]?.path ?? '';
+  const extras = { notes, classes: listed.classes, bad, nameOf };
+  return arrayDataset(path, sources, inputs, options, extras);
 }
 
 function sizeOf(path: string): number {

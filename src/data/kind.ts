@@ -5,7 +5,8 @@ import type { DataOptions } from './options.ts';
 
 export interface DataRequest {
   readonly path: string;
-  readonly inputs: readonly InputSpec[];
+  /** What a model takes; undefined: the data is looked at without one. */
+  readonly inputs: readonly InputSpec[] | undefined;
   readonly options: DataOptions;
 }
 

@@ -1,5 +1,6 @@
 // `random`: seeded noise in the shape of the inputs, batch after batch.
 
+import { classLabelsMissing } from '../errors/data.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { assumeSizes } from './assume-sizes.ts';
 import type { Batch, Dataset, InputSpec } from './dataset.ts';
@@ -7,7 +8,8 @@ import type { DataOptions } from './options.ts';
 import { randomFeeds } from './random.ts';
 
 export function noise(inputs: readonly InputSpec[], options: DataOptions): Dataset {
-  const { seed, limit } = options;
+  const { seed, limit, limitPerClass } = options;
+  if (limitPerClass !== undefined) throw classLabelsMissing();
   const { assumed } = assumeSizes(inputs);
   const guesses = [...assumed].map(([name, size]) => `, ${name} assumed to be ${size}`);
   const limited = limit === undefined ? '' : `, ${limit} samples`;

@@ -1,7 +1,7 @@
 // Opens data by its name: the first kind that recognises it. A new kind is a file and a row here.
 
 import { statSync } from 'node:fs';
-import { noSuchData, unknownDataKind } from '../errors/data.ts';
+import { noiseNeedsModel, noSuchData, unknownDataKind } from '../errors/data.ts';
 import { npy, npz } from './arrays.ts';
 import type { Dataset, InputSpec } from './dataset.ts';
 import { FILE_BYTES, openFileBytes } from './file-bytes.ts';
@@ -19,13 +19,17 @@ import { text } from './text.ts';
 
 const KINDS: readonly DataKind[] = [npz, npy, idx, table, text, testset, imageFolder, sound, coco];
 
-/** The dataset that `--data SPEC` names, for a model with these inputs. */
+/**
+ * The dataset that `--data SPEC` names, for a model with these inputs; undefined: as it is, without a
+ * model.
+ */
 export async function openDataset(
   spec: string,
-  inputs: readonly InputSpec[],
+  inputs: readonly InputSpec[] | undefined,
   options: DataOptions,
 ): Promise<Dataset> {
-  if (spec === 'random') return noise(inputs, options);
+  if (spec === NOISE && !inputs) throw noiseNeedsModel();
+  if (spec === NOISE) return noise(inputs ?? [], options);
   const found = statSync(spec, { throwIfNoEntry: false });
   if (!found && spec.includes(',')) return openParallel({ path: spec, inputs, options });
   if (!found) throw noSuchData(spec);
@@ -33,7 +37,18 @@ export async function openDataset(
   const isFolder = found.isDirectory();
   if (options.bytes && isFolder) return openFileBytes(request, options.bytes);
   const kind = KINDS.find((k) => k.matches(spec, isFolder));
-  const known = () => ['random', ...KINDS.map((k) => k.summary), FILE_BYTES];
+  const known = () => [NOISE, ...KINDS.map((k) => k.summary), FILE_BYTES];
   if (!kind) throw unknownDataKind(spec, known());
   return kind.open(request);
+}
+
+const NOISE = 'random';
+const PARALLEL = 'two texts whose lines belong together (A,B)';
+
+/** What data is taken for, in words; undefined for what cannot be read. */
+export function kindOf(spec: string, options: DataOptions): string | undefined {
+  const found = statSync(spec, { throwIfNoEntry: false });
+  if (!found) return spec === NOISE ? NOISE : PARALLEL;
+  if (options.bytes && found.isDirectory()) return FILE_BYTES;
+  return KINDS.find((kind) => kind.matches(spec, found.isDirectory()))?.summary;
 }

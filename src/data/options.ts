@@ -20,6 +20,8 @@ export interface Normalization {
 export interface DataOptions {
   /** The first N samples (of the part taken). */
   readonly limit?: number | undefined;
+  /** The first N samples of each class (of the part taken). */
+  readonly limitPerClass?: number | undefined;
   /** Fraction of the samples, after shuffling by `seed`, that are the part `train`. */
   readonly split?: number | undefined;
   readonly part?: Part | undefined;
@@ -53,6 +55,8 @@ export interface DataOptions {
   readonly stride?: number | undefined;
   /** Length of sounds. */
   readonly seconds?: number | undefined;
+  /** Finds the label of a file in its path, as the first group in parentheses. */
+  readonly labelPattern?: string | undefined;
   /** What is read of files of any kind. */
   readonly bytes?: BytePlan | undefined;
   /** Samples that cannot be used are left out; else they are errors. */
@@ -66,7 +70,10 @@ export function parseSplit(text: string): number {
   throw badFlagValue('split', text, 'a fraction between 0 and 1, as in --split train=0.8');
 }
 
-/** `mean=0.1307,std=0.3081`, or several numbers each: `mean=0.5,0.4,0.4,std=0.2,0.2,0.2`. */
+/**
+ * `mean=0.1307,std=0.3081`, or several numbers each: `mean=0.5,0.4,0.4,std=0.2,0.2,0.2`. Without one of
+ * them, mean is 0 and std is 1.
+ */
 export function parseNormalize(text: string): Normalization {
   const lists = new Map<string, number[]>();
   let current: number[] | undefined;
@@ -78,10 +85,12 @@ export function parseNormalize(text: string): Normalization {
     }
     current?.push(value?.trim() ? Number(value) : Number.NaN);
   }
-  const mean = lists.get('mean') ?? [];
-  const std = lists.get('std') ?? [];
+  const { length } = lists.get('mean') ?? lists.get('std') ?? [];
+  const mean = lists.get('mean') ?? new Array<number>(length).fill(0);
+  const std = lists.get('std') ?? new Array<number>(length).fill(1);
   const numbers = [...mean, ...std];
-  const usable = lists.size === 2 && mean.length > 0 && mean.length === std.length;
+  const isKnown = [...lists.keys()].every((key) => key === 'mean' || key === 'std');
+  const usable = isKnown && mean.length > 0 && mean.length === std.length;
   if (usable && numbers.every(Number.isFinite) && std.every((s) => s > 0)) return { mean, std };
   throw badFlagValue(
     'normalize',

@@ -1,7 +1,7 @@
 // Folders of sounds (.wav), in class folders or with labels.csv: waveforms in -1 … 1, or log-mel
 // spectrograms with --features mel:N; cut, or filled up with silence, to the length of the model.
 
-import { soundLengthOpen, soundRatesDiffer } from '../errors/data.ts';
+import { emptyData, soundLengthOpen, soundRatesDiffer } from '../errors/data.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { BadSamples } from './bad-samples.ts';
 import { arrayDataset } from './batch.ts';
@@ -20,10 +20,15 @@ export const sound: DataKind = {
   matches: (path, isFolder) => isFolder && hasFiles(path, isWav),
   async open({ path, inputs, options }): Promise<Dataset> {
     const bad = new BadSamples(options);
-    const listed = listFiles(path, isWav, options.classes, bad);
+    const listed = listFiles(path, isWav, options, bad);
     const { files, wavs } = usable(listed.files, bad);
+    if (wavs.length === 0) throw emptyData(path, bad);
     const rate = wavs[0]?.rate ?? 1;
-    const sample = planSample(inputs[0], rate, options);
+    const frames = wavs.map((wav) => wav.frames);
+    const [shortest, longest] = [Math.min(...frames), Math.max(...frames)];
+    // Without a model, the longest sound says how long a sample is.
+    const whole = inputs || options.seconds ? {} : { seconds: longest / rate };
+    const sample = planSample(inputs?.[0], rate, { ...options, ...whole });
     const shape = [wavs.length, ...sample.shape];
     const source: ArraySource = {
       name: 'sound',
@@ -36,9 +41,12 @@ export const sound: DataKind = {
           sample.shape,
         ),
     };
-    const notes = [`${rate} Hz, ${sample.text}`, ...bad.notes];
+    const lengths = `sounds of ${lasting(shortest / rate)} to ${lasting(longest / rate)}`;
+    const notes = [`${lengths} at ${rate} Hz, as ${sample.text}`];
     const arrays = [source, ...labelArrays(path, files)];
-    return arrayDataset(path, arrays, inputs, options, { notes, classes: listed.classes });
+    const nameOf = (row: number) => files[row]?.path ?? '';
+    const extras = { notes, classes: listed.classes, bad, nameOf };
+    return arrayDataset(path, arrays, inputs, options, extras);
   },
 };
 

@@ -10,6 +10,7 @@ import {
   columnIndex,
   labelColumn,
   NumberColumns,
+  OpenColumn,
   TextColumns,
 } from './columns.ts';
 import { openCsv } from './csv.ts';
@@ -33,7 +34,7 @@ export const table: DataKind = {
     const reader = await openTable(path, options, bad);
     if (options.text !== undefined) return openTexts(request, reader, bad);
     const { sources, classes } = await readColumns(request, reader, bad);
-    return arrayDataset(path, sources, inputs, options, { notes: bad.notes, classes });
+    return arrayDataset(path, sources, inputs, options, { classes, bad });
   },
 };
 
@@ -62,10 +63,16 @@ async function readColumns(
 function planInputs(
   path: string,
   reader: TableReader,
-  inputs: readonly InputSpec[],
+  inputs: readonly InputSpec[] | undefined,
   { label, features }: DataOptions,
 ): Map<string, Collector & { toArray(name: string, path: string): ArraySource }> {
   const { columns } = reader;
+  if (!inputs) {
+    const names = features ?? columns.filter((name) => name !== label);
+    return new Map(
+      names.map((name) => [name, new OpenColumn(columnIndex(path, reader, name))] as const),
+    );
+  }
   const collector = ({ dtype }: InputSpec, indices: readonly number[]) =>
     dtype === 'string' ? new TextColumns(indices) : new NumberColumns(indices);
   const unnamed = inputs.find((input) => !columns.includes(input.name));

@@ -10,14 +10,18 @@ import {
   shapeDoesNotFit,
   typeDoesNotFit,
 } from '../errors/data.ts';
-import { printShape } from '../graph/index.ts';
+import { printShape, symbolsOf } from '../graph/index.ts';
 import { decodeTensor } from '../onnx/index.ts';
 import { elementCount } from '../tensor/dtype.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { fits } from './arrange.ts';
-import { chooseSamples, describeChoice } from './batch.ts';
+import { isBatchName } from './assume-sizes.ts';
+import { BadSamples } from './bad-samples.ts';
+import { arrayDataset } from './batch.ts';
+import { chooseSamples, describeChoice } from './choice.ts';
 import type { Batch, Dataset, InputSpec } from './dataset.ts';
-import type { DataKind } from './kind.ts';
+import type { DataKind, DataRequest } from './kind.ts';
+import { type ArraySource, BytesSource, StoredArray } from './source.ts';
 
 const SET = /^test_data_set_(\d+)$/;
 
@@ -25,19 +29,61 @@ export const testset: DataKind = {
   summary: 'a folder of ONNX test data (test_data_set_N/input_M.pb)',
   matches: (path, isFolder) => isFolder && setsIn(path).length > 0,
   async open({ path, inputs, options }): Promise<Dataset> {
-    const sets = setsIn(path);
-    const order = chooseSamples(sets.length, options);
-    if (order.length === 0) throw emptyData(path);
-    const choice = describeChoice(options).map((text) => `; ${text}`);
+    const bad = new BadSamples(options);
+    const found = setsIn(path);
+    const sets = options.skipBad ? found.filter((set) => isReadable(set, inputs, bad)) : found;
+    const order = await chooseSamples(sets.length, options);
+    if (order.length === 0) throw emptyData(path, bad);
+    const rows = inputs && stacked(path, sets, inputs);
+    if (rows) return arrayDataset(path, rows, inputs, options, { notes: [NOTE], bad });
+    const words = [...describeChoice(options), ...bad.notes].map((text) => `; ${text}`);
     return {
-      summary: `${path}: ${order.length} sets of ONNX test data${choice.join('')}`,
+      summary: `${path}: ${order.length} sets of ONNX test data${words.join('')}`,
       length: order.length,
+      bad,
       async *batches(): AsyncIterable<Batch> {
         for (const i of order) yield readSet(sets[i] as string, inputs);
       },
     };
   },
 };
+
+const NOTE = 'sets of ONNX test data, row by row';
+
+/**
+ * Sets of one form, for inputs that are batches by their names: arrays whose rows are samples, which can
+ * be taken in any order. Undefined where each set has to stay one run.
+ */
+function stacked(
+  path: string,
+  sets: readonly string[],
+  inputs: readonly InputSpec[],
+): ArraySource[] | undefined {
+  const isBatch = ({ shape: [batch] }: InputSpec) =>
+    batch !== undefined && typeof batch !== 'number' && symbolsOf(batch).some(isBatchName);
+  if (inputs.length === 0 || !inputs.every(isBatch)) return undefined;
+  const batches = sets.map((set) => readSet(set, inputs));
+  const arrays = batches.map(({ feeds, targets }) => [...feeds, ...targets]);
+  const formOf = (tensors: (typeof arrays)[number]) =>
+    tensors.map(([name, { dtype, shape }]) => `${name} ${dtype} ${shape.slice(1)}`).join('; ');
+  const rowsOf = ([, { shape }]: (typeof arrays)[number][number]) => shape[0];
+  const [first = []] = arrays;
+  const isOneForm = arrays.every(
+    (tensors) =>
+      formOf(tensors) === formOf(first) &&
+      tensors.every(
+        (one) => rowsOf(one) !== undefined && rowsOf(one) === rowsOf(tensors[0] ?? one),
+      ),
+  );
+  if (!isOneForm || first.some(([, { dtype }]) => dtype === 'string')) return undefined;
+  return first.map(([name, { dtype, shape }], i) => {
+    const parts = arrays.map((tensors) => tensors[i]?.[1] as Tensor);
+    const count = parts.reduce((sum, part) => sum + (part.shape[0] ?? 0), 0);
+    const bytes = Buffer.concat(parts.map((part) => part.bytes()));
+    const whole = { name, where: `${path}: ${name}`, dtype, shape: [count, ...shape.slice(1)] };
+    return new StoredArray(whole, new BytesSource(bytes));
+  });
+}
 
 /** The folder itself if it is a set, else the sets in it, by number. */
 function setsIn(path: string): string[] {
@@ -48,8 +94,20 @@ function setsIn(path: string): string[] {
     .map((name) => join(path, name));
 }
 
-function readSet(folder: string, inputs: readonly InputSpec[]): Batch {
+function isReadable(folder: string, inputs: DataRequest['inputs'], bad: BadSamples): boolean {
+  try {
+    readSet(folder, inputs);
+    return true;
+  } catch (error) {
+    bad.add(error);
+    return false;
+  }
+}
+
+function readSet(folder: string, wanted: DataRequest['inputs']): Batch {
   const files = readFiles(folder, 'input');
+  const inputs =
+    wanted ?? files.map(({ name, tensor: { dtype, shape } }) => ({ name, dtype, shape }));
   const names = files.map((file) => file.name);
   const isNamed = inputs.every((input) => names.includes(input.name));
   const feeds = new Map<string, Tensor>();

@@ -37,21 +37,48 @@ export async function openTexts(
   const other = textTarget ?? textPair;
   const second = other === undefined ? undefined : collector(other);
   const labels = labelColumn(path, reader, options);
-  await collectRows(reader, [first, ...(second ? [second] : []), ...(labels ? [labels] : [])], bad);
+  const others = [second, labels].filter((column) => column !== undefined);
+  await collectRows(reader, [first, ...others], bad);
+  const extras = { classes: labels?.classes, bad };
+  const target = labels ? [labels.toArray(path)] : [];
+  if (!inputs && options.tokenizer === undefined) {
+    const arrays = [
+      first.toArray(text, path),
+      ...(second ? [second.toArray(other ?? '', path)] : []),
+    ];
+    return arrayDataset(path, [...arrays, ...target], inputs, options, extras);
+  }
   const tokenizer = await openTokenizer(options.tokenizer, () => [
     ...first.texts,
     ...(second?.texts ?? []),
   ]);
-  const texts = { path, plan: textInputs(inputs), seq: options.seq, tokenizer };
+  const plan = textInputs(inputs, textTarget !== undefined);
+  const all = [...first.texts, ...(second?.texts ?? [])];
+  const lengths = inputs ? undefined : all.map((one) => tokenizer.ids(one).length);
+  const texts = { path, plan, seq: options.seq ?? longest(lengths), tokenizer };
   const arrays =
     second && textTarget !== undefined
       ? translations(texts, first.texts, second.texts)
       : encodedTexts(texts, first.texts, second?.texts);
-  const notes = [`${vocabularySize(tokenizer.file)} tokens in the vocabulary`, ...bad.notes];
-  const sources = labels ? [...arrays, labels.toArray(path)] : arrays;
-  const extras = { notes, classes: labels?.classes };
-  const dataset = arrayDataset(path, sources, inputs, options, extras);
+  const notes = [
+    `${vocabularySize(tokenizer.file)} tokens in the vocabulary`,
+    ...(lengths ? [describeLengths(lengths)] : []),
+  ];
+  const sources = [...arrays, ...target];
+  const nameOf = (row: number) => first.texts[row] ?? '';
+  const dataset = await arrayDataset(path, sources, inputs, options, { ...extras, notes, nameOf });
   return withTokenizer(dataset, tokenizer);
+}
+
+/** Room for the longest text and special tokens around it. */
+function longest(lengths: readonly number[] | undefined): number | undefined {
+  return lengths && lengths.reduce((a, b) => Math.max(a, b), 0) + 2;
+}
+
+function describeLengths(lengths: readonly number[]): string {
+  const sorted = lengths.toSorted((a, b) => a - b);
+  const at = (share: number) => sorted[Math.floor(share * (sorted.length - 1))] ?? 0;
+  return `texts of ${at(0)} to ${at(1)} tokens, half of them ${at(0.5)} at most, 95 % ${at(0.95)}`;
 }
 
 interface Texts {

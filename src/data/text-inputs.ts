@@ -1,6 +1,7 @@
 // What a model of texts takes: which input holds the tokens, what the others are, how long it all is.
 
 import { seqDiffers, sequenceOpen, textInputMissing } from '../errors/data.ts';
+import { symbol } from '../graph/index.ts';
 import { isInteger } from '../tensor/dtype.ts';
 import type { InputSpec } from './dataset.ts';
 import type { BoundedInput } from './inputs.ts';
@@ -14,13 +15,28 @@ export interface TextInput {
   readonly side: 'source' | 'target';
 }
 
-/** The inputs of a model of texts by what they are, told by their names. */
-export function textInputs(inputs: readonly BoundedInput[]): TextInput[] {
+/**
+ * The inputs of a model of texts by what they are, told by their names. Without a model, tokens are all
+ * there is.
+ */
+export function textInputs(
+  inputs: readonly BoundedInput[] | undefined,
+  hasTarget = false,
+): TextInput[] {
+  if (!inputs) {
+    return hasTarget ? [ownTokens('source'), ownTokens('target')] : [ownTokens('source')];
+  }
   const found = inputs
     .filter(({ shape }) => shape.length === 2)
     .map((input) => ({ input, role: roleOf(input), side: sideOf(input) }));
   if (!found.some(({ role }) => role === 'ids')) throw textInputMissing(inputs.map((i) => i.name));
   return found;
+}
+
+function ownTokens(side: TextInput['side']): TextInput {
+  const name = side === 'source' ? 'input_ids' : 'decoder_input_ids';
+  const shape = [symbol('batch'), symbol('sequence')];
+  return { input: { name, dtype: 'int64', shape }, role: 'ids', side };
 }
 
 function roleOf({ name, dtype }: InputSpec): TextRole {

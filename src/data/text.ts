@@ -17,16 +17,22 @@ export const text: DataKind = {
   summary: 'text (.txt, also .gz) with --tokenizer; with --label 0, lines of a label and a text',
   matches: (path, isFolder) => !isFolder && /\.txt(\.gz)?$/i.test(path),
   open(request): Promise<Dataset> {
-    const { label, text: column } = request.options;
-    return label === undefined && column === undefined ? openStream(request) : openLines(request);
+    const { label, text: column, tokenizer } = request.options;
+    const isStream = label === undefined && column === undefined;
+    // Without model and tokenizer there are no tokens to cut into windows.
+    const isPlain = !request.inputs && tokenizer === undefined;
+    return isStream && !isPlain ? openStream(request) : openLines(request);
   },
 };
+
+/** Tokens of a window, where there is no model to fix them. */
+const OWN_LENGTH = 128;
 
 /** Windows of `seq` tokens, a new one every `stride`. Parts of a split have no token in common. */
 async function openStream({ path, inputs, options }: DataRequest): Promise<Dataset> {
   const { seq, split, part, ...others } = options;
   const plan = textInputs(inputs);
-  const length = sequenceLength(plan, 'source', seq);
+  const length = sequenceLength(plan, 'source', seq ?? (inputs ? undefined : OWN_LENGTH));
   const tokenizer = await openTokenizer(options.tokenizer, () => textOf(path));
   const size = vocabularySize(tokenizer.file);
   const all = await readTokens(path, tokenizer, size);
@@ -39,7 +45,7 @@ async function openStream({ path, inputs, options }: DataRequest): Promise<Datas
   const share = split === undefined ? [] : [`part ${part ?? 'train'} of train=${split}, in order`];
   const every = stride === length ? '' : ` every ${stride}`;
   const notes = [`${tokens.length} tokens of ${size}, windows of ${length}${every}`, ...share];
-  const dataset = arrayDataset(path, sources, inputs, others, { notes });
+  const dataset = await arrayDataset(path, sources, inputs, others, { notes });
   return withTokenizer(dataset, tokenizer);
 }
 

@@ -224,11 +224,99 @@ export function seqDiffers(asked: number, fixed: number): XformError {
   });
 }
 
-export function emptyData(path: string): XformError {
+export function labelPatternFails(path: string, pattern: string): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'data-label-missing',
+    message: `--label-pattern "${pattern}" finds no label in the file's name`,
+    where: path,
+    hint: 'Put what is the label into parentheses, as in --label-pattern "^([0-9])_".',
+  });
+}
+
+export function classLabelsMissing(): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'class-labels-missing',
+    message: '--limit-per-class counts samples of each class, but the samples have no class',
+    hint: 'Use --limit, or name the labels: an array "labels", class folders, or --label COLUMN.',
+  });
+}
+
+export function badSamples(path: string, count: number, first: string): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'data-broken',
+    message:
+      count === 1
+        ? `a sample cannot be used: ${first}`
+        : `${count} samples cannot be used, the first of them ${first}`,
+    where: path,
+    hint: 'Mend or remove them, or leave them out with --skip-bad.',
+  });
+}
+
+export function dataDoesNotFit(
+  path: string,
+  model: string,
+  first: string,
+  count: number,
+): XformError {
+  const more = count > 1 ? `, and ${count - 1} more` : '';
+  return new XformError({
+    kind: 'data',
+    code: 'data-does-not-fit',
+    message: `the data does not fit "${model}": ${first}${more}`,
+    where: path,
+    hint: 'See "What does not fit the model" in the report.',
+  });
+}
+
+export function labelsBeyondOutput(
+  labels: readonly number[],
+  output: string,
+  scores: number,
+): XformError {
+  const list = `${labels.slice(0, 5).join(', ')}${labels.length > 5 ? ', …' : ''}`;
+  const largest = labels.reduce((a, b) => Math.max(a, b), 0);
+  return new XformError({
+    kind: 'data',
+    code: 'data-label-range',
+    message: `there are labels (${list}) outside of 0 to ${scores - 1}, the scores of output "${output}"`,
+    hint: `Name the classes in the order of the outputs with --classes, or widen the model: xform train --expand-classes ${largest + 1}.`,
+  });
+}
+
+export function targetShapeDiffers(
+  target: string,
+  shape: readonly number[],
+  output: string,
+  scores: number,
+): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'data-target-shape',
+    message: `target "${target}" is [${shape.join(', ')}] for a sample, but output "${output}" gives ${scores} numbers`,
+    hint: 'Give one label per sample, or as many numbers as the output has.',
+  });
+}
+
+export function noiseNeedsModel(): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'model-missing',
+    message: 'random data has the shapes that a model takes, and no model was given',
+    hint: 'Name one: xform data inspect random model.onnx.',
+  });
+}
+
+/** `bad`: what was left out, where all that there was could not be used. */
+export function emptyData(path: string, bad?: { readonly notes: readonly string[] }): XformError {
+  const [skipped] = bad?.notes ?? [];
   return new XformError({
     kind: 'data',
     code: 'data-empty',
-    message: 'there are no samples',
+    message: skipped ? `there are no samples that can be used: ${skipped}` : 'there are no samples',
     where: path,
   });
 }

@@ -14,6 +14,12 @@ export function elementsOf(tensor: Tensor): TypedArray {
   return decodeElements(tensor.dtype, tensor.bytes(), tensor.size);
 }
 
+/** Elements as plain numbers, 64-bit integers among them. */
+export function toNumbers(values: TypedArray): Float64Array {
+  const isWide = values instanceof BigInt64Array || values instanceof BigUint64Array;
+  return isWide ? Float64Array.from(values, Number) : new Float64Array(values);
+}
+
 /** The same over bytes; `count` is the number of tensor elements. */
 export function decodeElements(dtype: DType, bytes: Uint8Array, count: number): TypedArray {
   const { bits, kind } = dtypeInfo(dtype);

@@ -7,12 +7,19 @@ import { Tensor } from '../tensor/tensor.ts';
 import type { TargetSpec } from './objectives/objective.ts';
 
 /** What labels are called. */
-export const LABEL_NAMES = ['labels', 'label', 'y', 'target', 'targets'];
+const LABEL_NAMES = ['labels', 'label', 'y', 'target', 'targets'];
+
+/** The target that is called `wanted`, or as labels are, or is the only one. */
+export function targetName(targets: Feeds, wanted?: string): string | undefined {
+  const names = [...(wanted === undefined ? [] : [wanted]), ...LABEL_NAMES];
+  const only = targets.size === 1 ? [...targets.keys()][0] : undefined;
+  return names.find((name) => targets.has(name)) ?? only;
+}
 
 /** The target of `count` samples, [count, …shape]. */
 export function targetOf(spec: TargetSpec, targets: Feeds, count: number): Tensor {
-  const name = [spec.name, ...LABEL_NAMES].find((one) => targets.has(one));
-  const found = name === undefined ? undefined : targets.get(name);
+  const name = targetName(targets, spec.name);
+  const found = targets.get(name ?? '');
   if (!found) throw targetMissing(spec.name, [...targets.keys()]);
   const size = spec.shape.reduce((a, b) => a * b, 1);
   if (found.size !== count * size) {
@@ -33,8 +40,7 @@ export function targetOf(spec: TargetSpec, targets: Feeds, count: number): Tenso
 
 /** Labels of classes, one whole number for each of `count` samples; undefined where there are none. */
 export function classLabels(targets: Feeds, count: number): number[] | undefined {
-  const name = LABEL_NAMES.find((one) => targets.has(one));
-  const found = name === undefined ? undefined : targets.get(name);
+  const found = targets.get(targetName(targets) ?? '');
   if (found?.size !== count || found.dtype === 'string') return undefined;
   const labels = Array.from(elementsOf(found) as ArrayLike<number | bigint>, Number);
   return labels.every(Number.isInteger) ? labels : undefined;

@@ -137,9 +137,10 @@ describe('options', () => {
       mean: [0.5, 0.4, 0.3],
       std: [0.2, 0.2, 0.1],
     });
+    expect(parseNormalize('mean=104,117,124')).toEqual({ mean: [104, 117, 124], std: [1, 1, 1] });
+    expect(parseNormalize('std=58')).toEqual({ mean: [0], std: [58] });
     for (const bad of [
       '0.5',
-      'mean=1',
       'mean=1,std=0',
       'mean=1,2,std=1',
       'mean=x,std=1',

@@ -148,7 +148,7 @@ describe('a folder of sounds', () => {
     ]);
     const [a, b] = [bands.x?.numbers() ?? [], frames.x?.numbers() ?? []];
     expect([0, 1, 2, 3].map((m) => b[m])).toEqual([0, 1, 2, 3].map((m) => a[2 * m]));
-    expect(bands.summary).toContain('8000 Hz, 0.001 s, 4 mel bands in 2 frames');
+    expect(bands.summary).toContain('at 8000 Hz, as 0.001 s, 4 mel bands in 2 frames');
   });
 
   it('has to know the length', async () => {

@@ -6,7 +6,6 @@ import type { Dim } from '../../graph/index.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 import type { BadSamples } from '../bad-samples.ts';
 import type { InputSpec } from '../dataset.ts';
-import type { LabelledFile } from '../files.ts';
 import type { DataOptions } from '../options.ts';
 import type { ArraySource } from '../source.ts';
 import { decode, eachOf, sizeOf } from './decode.ts';
@@ -26,10 +25,16 @@ export class ImageArray implements ArraySource {
   readonly #geometry: Geometry;
   readonly #kept: (Uint8Array | undefined)[] | undefined;
 
-  constructor(files: readonly string[], size: Size, channels: number, geometry: Geometry) {
+  constructor(
+    files: readonly string[],
+    size: Size,
+    channels: number,
+    geometry: Geometry,
+    about = '',
+  ) {
     this.where = dirname(files[0] ?? '');
     this.shape = [files.length, size.height, size.width, channels];
-    this.text = describeGeometry(geometry);
+    this.text = [about, describeGeometry(geometry)].filter(Boolean).join(', ');
     this.#files = files;
     this.#geometry = geometry;
     const total = files.length * size.height * size.width * channels;
@@ -96,19 +101,37 @@ function wantedImage(input: InputSpec | undefined, options: DataOptions): Wanted
  */
 export async function openImages(
   files: readonly string[],
-  inputs: readonly InputSpec[],
+  inputs: readonly InputSpec[] | undefined,
   options: DataOptions,
 ): Promise<ImageArray> {
-  const { channels, size } = wantedImage(imageInput(inputs), options);
-  const first = await sizeOf(files[0] as string);
   const { geometry = AS_IT_IS } = options;
   const isFree = !geometry.resize && !geometry.crop;
+  if (!inputs && isFree) return openUnsized(files, geometry);
+  const { channels, size } = wantedImage(imageInput(inputs ?? []), options);
+  const first = await sizeOf(files[0] as string);
   const isOther = size && (size.width !== first.width || size.height !== first.height);
   const taken: Geometry =
     isFree && isOther ? { ...geometry, resize: size, fit: 'stretch' } : geometry;
   const output = outputSize(taken) ?? (taken.resize ? undefined : first);
   if (!output) throw openSides();
   return new ImageArray(files, output, channels, taken);
+}
+
+/** Images that differ in size are stretched to this one, to be looked at without a model. */
+const OWN_SIZE: Size = { width: 224, height: 224 };
+
+/** Images as they are, for no model. */
+async function openUnsized(files: readonly string[], geometry: Geometry): Promise<ImageArray> {
+  const sizes = await eachOf(files, sizeOf);
+  const words = [...new Set(sizes.map(({ width, height }) => `${width}x${height}`))];
+  const [first = OWN_SIZE] = sizes;
+  if (words.length === 1) return new ImageArray(files, first, 3, geometry);
+  const area = ({ width, height }: Size) => width * height;
+  const sorted = [...sizes].sort((a, b) => area(a) - area(b));
+  const [least = OWN_SIZE, most = OWN_SIZE] = [sorted[0], sorted.at(-1)];
+  const range = `${least.width}x${least.height} to ${most.width}x${most.height}`;
+  const stretched = { ...geometry, resize: OWN_SIZE, fit: 'stretch' } as const;
+  return new ImageArray(files, OWN_SIZE, 3, stretched, `of ${words.length} sizes, ${range}`);
 }
 
 export const AS_IT_IS: Geometry = { fit: 'short', resample: 'bilinear', pad: 0 };
@@ -121,21 +144,31 @@ function openSides() {
   );
 }
 
-/** Files that can be decoded; the others are bad samples. */
-export async function readableImages(
-  files: readonly LabelledFile[],
+const CHECKED_AT_ONCE = 64;
+
+/** What is wrong with an image, if anything is. */
+async function problemOf(path: string): Promise<unknown> {
+  try {
+    await decode(path, AS_IT_IS, 3);
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+/** Files that can be decoded, `enough` of them where that is said; the others are bad samples. */
+export async function readableImages<T extends { readonly path: string }>(
+  files: readonly T[],
   bad: BadSamples,
-): Promise<LabelledFile[]> {
-  const problems = await eachOf(files, async ({ path }) => {
-    try {
-      await decode(path, AS_IT_IS, 3);
-      return undefined;
-    } catch (error) {
-      return error;
-    }
-  });
-  for (const problem of problems) if (problem !== undefined) bad.add(problem);
-  const readable = files.filter((_, i) => problems[i] === undefined);
-  if (readable.length === 0) throw emptyData(dirname(files[0]?.path ?? ''));
+  enough = Number.POSITIVE_INFINITY,
+): Promise<T[]> {
+  const readable: T[] = [];
+  for (let at = 0; at < files.length && readable.length < enough; at += CHECKED_AT_ONCE) {
+    const some = files.slice(at, at + CHECKED_AT_ONCE);
+    const problems = await eachOf(some, ({ path }) => problemOf(path));
+    for (const problem of problems) if (problem !== undefined) bad.add(problem);
+    readable.push(...some.filter((_, i) => problems[i] === undefined));
+  }
+  if (readable.length === 0) throw emptyData(dirname(files[0]?.path ?? ''), bad);
   return readable;
 }

@@ -7,11 +7,13 @@ import { join } from 'node:path';
 import { brokenFile, dataProblem } from '../../errors/data.ts';
 import { usageProblem } from '../../errors/usage.ts';
 import { Tensor } from '../../tensor/tensor.ts';
+import { BadSamples } from '../bad-samples.ts';
 import { arrayDataset } from '../batch.ts';
+import { enoughOf } from '../choice.ts';
 import type { Dataset } from '../dataset.ts';
 import type { DataKind, DataRequest } from '../kind.ts';
 import { type ArraySource, BytesSource, StoredArray } from '../source.ts';
-import { AS_IT_IS, imageInput, openImages } from './array.ts';
+import { AS_IT_IS, imageInput, openImages, readableImages } from './array.ts';
 import { type Geometry, place } from './geometry.ts';
 
 interface Annotation {
@@ -29,7 +31,7 @@ interface Instances {
   readonly categories: readonly { id: number; name: string }[];
 }
 
-type Picture = Instances['images'][number];
+type Picture = Instances['images'][number] & { readonly path: string };
 
 export const coco: DataKind = {
   summary: 'COCO annotations (instances.json) with --images DIR',
@@ -40,15 +42,17 @@ export const coco: DataKind = {
       throw usageProblem('--augment moves pixels, and the boxes of COCO data would stay behind');
     }
     const found = readInstances(path);
-    const { pictures, missing } = findPictures(found, request);
-    const files = pictures.map((picture) => join(options.images ?? '', picture.file_name));
+    const bad = new BadSamples(options);
+    const pictures = await findPictures(found, request, bad);
+    const files = pictures.map((picture) => picture.path);
     const geometry = detectorGeometry(request);
     const images = await openImages(files, inputs, { ...options, geometry });
     const classes = [...found.categories].sort((a, b) => a.id - b.id);
     const sources = [images, ...targetsOf(path, pictures, found, geometry)];
-    const notes = [images.text, `${classes.length} classes`, ...(missing ? [missing] : [])];
+    const notes = [images.text, `${classes.length} classes`];
     const names = classes.map(({ name }) => name);
-    return arrayDataset(path, sources, inputs, options, { notes, classes: names });
+    const nameOf = (row: number) => files[row] ?? '';
+    return arrayDataset(path, sources, inputs, options, { notes, classes: names, bad, nameOf });
   },
 };
 
@@ -67,7 +71,11 @@ function readInstances(path: string): Instances {
 }
 
 /** Images that are there. Some missing is an error, unless what is broken may be skipped. */
-function findPictures({ images }: Instances, { path, options }: DataRequest) {
+async function findPictures(
+  { images }: Instances,
+  { path, options }: DataRequest,
+  bad: BadSamples,
+): Promise<Picture[]> {
   if (options.images === undefined) {
     throw usageProblem(
       'annotations name images, but not their folder',
@@ -75,24 +83,31 @@ function findPictures({ images }: Instances, { path, options }: DataRequest) {
     );
   }
   const folder = options.images;
-  const pictures = images.filter(({ file_name }) => existsSync(join(folder, file_name)));
-  const missing = images.length - pictures.length;
-  const [first] = images.filter((one) => !pictures.includes(one));
-  if (missing > 0 && (!options.skipBad || pictures.length === 0)) {
+  const pictures = images.map((one) => ({ ...one, path: join(folder, one.file_name) }));
+  const isThere = pictures.map((picture) => existsSync(picture.path));
+  const there = pictures.filter((_, i) => isThere[i]);
+  const missing = pictures.filter((_, i) => !isThere[i]);
+  const [first] = missing;
+  if (first && (!options.skipBad || there.length === 0)) {
     throw dataProblem(
-      `${missing} of ${images.length} images are not in "${folder}", such as ${first?.file_name}`,
+      `${missing.length} of ${images.length} images are not in "${folder}", such as ${first.file_name}`,
       path,
       'Give their folder with --images, or leave them out with --skip-bad.',
     );
   }
-  return { pictures, missing: missing > 0 ? `${missing} missing images skipped` : '' };
+  for (const picture of missing) bad.add(brokenFile(picture.path, 'there is no such image'));
+  return options.skipBad ? readableImages(there, bad, enoughOf(options)) : there;
 }
+
+/** What detectors commonly take, to look at the data without one. */
+const OWN_SIZE = { width: 640, height: 640 };
 
 /** Letterboxed to the model's size, unless told otherwise. */
 function detectorGeometry({ inputs, options, path }: DataRequest): Geometry {
   const { geometry = { ...AS_IT_IS, fit: 'letterbox', pad: 114 } } = options;
   if (geometry.crop) throw usageProblem('--crop would cut boxes of COCO data away');
   if (geometry.resize) return geometry;
+  if (!inputs) return { ...geometry, resize: OWN_SIZE };
   const sizes = imageInput(inputs)?.shape.filter((dim) => typeof dim === 'number' && dim > 4) ?? [];
   const [height, width] = sizes as number[];
   if (height === undefined || width === undefined) {

@@ -2,6 +2,7 @@
 
 import { BadSamples } from '../bad-samples.ts';
 import { arrayDataset } from '../batch.ts';
+import { enoughOf } from '../choice.ts';
 import type { Dataset } from '../dataset.ts';
 import { hasFiles, labelArrays, listFiles } from '../files.ts';
 import type { DataKind } from '../kind.ts';
@@ -15,13 +16,14 @@ export const imageFolder: DataKind = {
   matches: (path, isFolder) => isFolder && hasFiles(path, isImage),
   async open({ path, inputs, options }): Promise<Dataset> {
     const bad = new BadSamples(options);
-    const { files: listed, classes } = listFiles(path, isImage, options.classes, bad);
+    const { files: listed, classes } = listFiles(path, isImage, options, bad);
     // Without --skip-bad a broken image is an error when its turn comes.
-    const files = options.skipBad ? await readableImages(listed, bad) : listed;
+    const files = options.skipBad ? await readableImages(listed, bad, enoughOf(options)) : listed;
     const paths = files.map((file) => file.path);
     const images = await openImages(paths, inputs, options);
-    const notes = [images.text, classes ? `${classes.length} classes` : '', ...bad.notes];
+    const notes = [images.text, classes ? `${classes.length} classes` : ''];
     const sources = [images, ...labelArrays(path, files)];
-    return arrayDataset(path, sources, inputs, options, { notes, classes });
+    const nameOf = (row: number) => paths[row] ?? '';
+    return arrayDataset(path, sources, inputs, options, { notes, classes, bad, nameOf });
   },
 };

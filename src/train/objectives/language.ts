@@ -58,6 +58,10 @@ function decoderInput({ inputs }: Ends): Value | undefined {
   return inputs.find(({ name }) => /^decoder_input_ids$/i.test(name));
 }
 
+export function hasDecoder(ends: Ends): boolean {
+  return decoderInput(ends) !== undefined;
+}
+
 export const clm: Objective = {
   summary: 'the next token; of the target text, where the model has a decoder_input_ids',
   targets: (ends) => {
