@@ -7,11 +7,13 @@ import { isInteger } from '../tensor/dtype.ts';
 import { elementsOf } from '../tensor/elements.ts';
 import type { Masking } from '../train/masking.ts';
 import type { ObjectiveName } from '../train/objectives/index.ts';
-import { tokenInput } from '../train/objectives/language.ts';
+import { decoderInput, tokenInput } from '../train/objectives/language.ts';
 import { LABEL_NAMES } from '../train/targets.ts';
 
 export function inferObjective(model: Model, sample: Batch): ObjectiveName {
   if (sample.targets.has('boxes')) return 'detect';
+  const { inputs, outputs } = model.graph;
+  if (decoderInput({ inputs, outputs })) return 'clm';
   const name = LABEL_NAMES.find((one) => sample.targets.has(one));
   const target = name === undefined ? undefined : sample.targets.get(name);
   const rank = model.graph.outputs[0]?.shape?.length ?? 0;
@@ -23,7 +25,6 @@ export function inferObjective(model: Model, sample: Batch): ObjectiveName {
     if (isOne && isInteger(target.dtype)) return 'classify';
     return isOne && isWhole && rank === 2 && classes(model) > 1 ? 'classify' : 'regress';
   }
-  const { inputs, outputs } = model.graph;
   if (tokenInput({ inputs, outputs }) && rank === 3) return 'clm';
   throw objectiveUnclear([...sample.targets.keys()]);
 }

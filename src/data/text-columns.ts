@@ -18,6 +18,9 @@ import { specialTokens, vocabularySize } from './tokenizer-file.ts';
 /** Marks places of a target that count for nothing, as in PyTorch's cross-entropy. */
 const IGNORED = -100;
 
+/** What a text that the model is to write is called among the targets. */
+const REFERENCES = 'references';
+
 /** Columns that the options name. */
 export function askedColumns(options: DataOptions): string[] {
   const { label, text, textPair, textTarget, features = [] } = options;
@@ -43,10 +46,12 @@ export async function openTexts(
     ...(second?.texts ?? []),
   ]);
   const texts = { path, plan: textInputs(inputs), seq: options.seq, tokenizer };
+  const target = textTarget === undefined ? undefined : second;
   const arrays =
-    second && textTarget !== undefined
-      ? translations(texts, first.texts, second.texts)
-      : encodedTexts(texts, first.texts, second?.texts);
+    target && !options.isWritten
+      ? translations(texts, first.texts, target.texts)
+      : encodedTexts(texts, first.texts, target ? undefined : second?.texts);
+  if (target && options.isWritten) arrays.push(target.toArray(REFERENCES, path));
   const notes = [`${vocabularySize(tokenizer.file)} tokens in the vocabulary`, ...bad.notes];
   const sources = labels ? [...arrays, labels.toArray(path)] : arrays;
   const extras = { notes, classes: labels?.classes };
@@ -54,7 +59,7 @@ export async function openTexts(
   return withTokenizer(dataset, tokenizer);
 }
 
-interface Texts {
+export interface Texts {
   readonly path: string;
   readonly plan: readonly TextInput[];
   readonly seq: number | undefined;
@@ -62,7 +67,7 @@ interface Texts {
 }
 
 /** A text, or a pair of texts, with special tokens; padded. */
-function encodedTexts(
+export function encodedTexts(
   { path, plan, seq, tokenizer }: Texts,
   texts: readonly string[],
   pairs: readonly string[] | undefined,
@@ -113,7 +118,7 @@ function translations(
   return [...sources, ...own.map((one) => inputRows(one, rows)), target];
 }
 
-interface EncodedRows {
+export interface EncodedRows {
   readonly path: string;
   readonly count: number;
   readonly length: number;
@@ -121,7 +126,7 @@ interface EncodedRows {
   encode(row: number): Encoded;
 }
 
-function inputRows({ input, role }: TextInput, rows: EncodedRows): ArraySource {
+export function inputRows({ input, role }: TextInput, rows: EncodedRows): ArraySource {
   const { path, count, length, pad, encode } = rows;
   const { below = Number.POSITIVE_INFINITY } = input;
   const values: Record<TextRole, (row: number, i: number) => number> = {

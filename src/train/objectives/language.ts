@@ -56,7 +56,7 @@ function spread(f: Formula, real: Value, n: number, s: number): Value {
 }
 
 /** What a decoder beside an encoder has read so far, [N, T]. */
-function decoderInput({ inputs }: Ends): Value | undefined {
+export function decoderInput({ inputs }: Ends): Value | undefined {
   return inputs.find(({ name }) => /^decoder_input_ids$/i.test(name));
 }
 
