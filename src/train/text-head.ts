@@ -41,9 +41,9 @@ export function classifyTexts(model: Model, classes: number, seed: number): void
   logits.type = tensorType('float32', [output.shape?.[0] ?? 1, classes]);
   const { name } = output;
   output.name = graph.fresh(`${name}_of_tokens`);
-  graph.outputs.length = 0;
-  g.output(logits, name);
+  graph.outputs = [logits];
   dropUnread(graph);
+  logits.name = name;
 }
 
 /** What the product reads that makes the scores; the output itself where none does. */
