@@ -26,10 +26,11 @@ mkdirSync(folder, { recursive: true });
 if (!kept) process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
 const at = (name) => join(folder, name);
 
-const VOCABULARY = 4000;
-const STEPS = 2800;
+const VOCABULARY = 3000;
+const STEPS = 2000;
 const SIZES = ['--hidden', '128', '--layers', '2', '--heads', '4', '--mlp-dim', '512'];
-const SEQ = ['--seq', '32'];
+const SEQ = ['--seq', '28'];
+const THREADS = ['--threads', '1'];
 
 function run(...args) {
   const report = xform(...args);
@@ -49,6 +50,7 @@ function trained() {
   const report = run(
     ...['train', at('start.onnx'), '--data', train.join(), '--tokenizer', at('words.json'), ...SEQ],
     ...['--batch', '64', '--steps', `${STEPS}`, '--label-smoothing', '0.1', ...optimiser],
+    ...THREADS,
     ...['-o', at('model.onnx')],
   );
   const { parameters } = report.output;
