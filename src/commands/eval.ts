@@ -54,6 +54,10 @@ export default class Eval extends BaseCommand<typeof Eval> {
     if (limit !== undefined && paths.length < 2) {
       throw usageProblem('--max-drop compares with a baseline', 'Give it with --baseline MODEL.');
     }
+    const { predictions } = flags;
+    if (predictions !== undefined && paths.length > 1) {
+      throw usageProblem('--predictions keeps the texts of one model, and there are several');
+    }
     const { provider, device, note } = await resolveProvider(flags.provider, flags.device);
     const input = this.#input({ provider, device });
     const judged: Judged[] = [];
@@ -64,8 +68,7 @@ export default class Eval extends BaseCommand<typeof Eval> {
       judged.push(found);
     }
     checkSizeNames(this.sizes, dims);
-    const { predictions } = flags;
-    if (predictions !== undefined) writePredictions(predictions, judged);
+    if (predictions !== undefined) writePredictions(predictions, judged[0]);
     const rows = await this.#rows(judged, await this.#bench(judged, { provider, device }));
     const metrics = rows.map((row) => [row.judged.path, evalMetrics(row)] as const);
     const unmet = limit === undefined ? undefined : this.#unmet(rows, limit);
@@ -177,14 +180,13 @@ interface Timing {
 }
 
 /** What the model wrote or answered, a line per sample. */
-function writePredictions(path: string, judged: readonly Judged[]): void {
-  const [{ texts, task } = {}, ...others] = judged;
-  if (others.length > 0) throw usageProblem('--predictions keeps the texts of one model');
-  if (!texts) {
+function writePredictions(path: string, judged: Judged | undefined): void {
+  if (!judged?.texts) {
     throw usageProblem(
-      `--predictions keeps texts, and there are none in task ${task?.name}`,
+      `--predictions keeps texts, and there are none in task ${judged?.task.name}`,
       'Tasks with texts are translate and qa.',
     );
   }
-  writeFileSync(path, texts.map((text) => `${text}\n`).join(''));
+  const lines = judged.texts.map((text) => `${text.replace(/\s*[\r\n]+\s*/g, ' ')}\n`);
+  writeFileSync(path, lines.join(''));
 }
