@@ -20,6 +20,8 @@ export interface Choices {
   /** Channels of the first layer, or a factor on all of them. */
   width: number;
   mlpDim: number;
+  /** Share of the elements behind embeddings and layers that training drops. */
+  dropout: number;
   head: string;
   bidirectional: boolean;
 }
@@ -76,6 +78,10 @@ function doesNotApply(name: string, choice: string, takes: readonly string[]) {
 function checkSizes(choice: string, value: unknown): void {
   for (const size of [value].flat()) {
     if (typeof size !== 'number') continue;
+    if (choice === 'dropout') {
+      if (size < 0 || size >= 1) throw badFlagValue(choice, String(value), 'a number from 0 to 1');
+      continue;
+    }
     const isFactor = choice === 'width';
     if (!(size > 0) || !(isFactor || Number.isSafeInteger(size))) {
       throw badFlagValue(

@@ -7,6 +7,7 @@ import { architecture, checkHeads, oneOf, single } from './architecture.ts';
 import {
   attention,
   dense,
+  dropout,
   embedding,
   layerNorm,
   linear,
@@ -27,6 +28,7 @@ interface Sizes {
   readonly mlpDim: number;
   readonly vocab: number;
   readonly seq: number;
+  readonly dropout: number;
 }
 
 export const bert = architecture({
@@ -39,6 +41,7 @@ export const bert = architecture({
     heads: 12,
     mlpDim: 3072,
     seq: 512,
+    dropout: 0,
     head: 'none',
   },
   optional: ['classes'],
@@ -61,7 +64,7 @@ export const bert = architecture({
       net.output(logits, 'logits', ['batch', 'seq', sizes.vocab]);
       return net.finish();
     }
-    const pooled = pool(net, x, hidden);
+    const pooled = dropout(net, pool(net, x, hidden), 'pooler', choices.dropout);
     if (classes !== undefined) {
       const logits = dense(
         net,
@@ -79,7 +82,8 @@ export const bert = architecture({
   },
 });
 
-function embed(net: Net, ids: Value, segments: Value, { hidden, vocab, seq }: Sizes) {
+function embed(net: Net, ids: Value, segments: Value, sizes: Sizes) {
+  const { hidden, vocab, seq } = sizes;
   const scope = 'embeddings';
   const table = (name: string, rows: number) =>
     net.weight(`${scope}.${name}.weight`, [rows, hidden], TRANSFORMER.weight);
@@ -91,7 +95,8 @@ function embed(net: Net, ids: Value, segments: Value, { hidden, vocab, seq }: Si
   const places = embedding(net, steps, `${scope}.position_embeddings`, placeTable);
   const types = embedding(net, segments, `${scope}.token_type_embeddings`, segmentTable);
   const sum = net.op(scope, 'Add', [net.op(scope, 'Add', [words, types]), places]);
-  return { x: layerNorm(net, sum, `${scope}.LayerNorm`, hidden, EPSILON), wordTable };
+  const x = layerNorm(net, sum, `${scope}.LayerNorm`, hidden, EPSILON);
+  return { x: dropout(net, x, scope, sizes.dropout), wordTable };
 }
 
 function block(net: Net, x: Value, name: string, sizes: Sizes, penalty: Value): Value {
@@ -104,9 +109,10 @@ function block(net: Net, x: Value, name: string, sizes: Sizes, penalty: Value): 
   const masked = (scores: Value) => net.op(self, 'Add', [scores, penalty]);
   const context = attention(net, self, { q, k, v }, sizes, masked);
   const attended = linear(net, context, `${name}.attention.output.dense`, square);
+  const kept = dropout(net, attended, `${name}.attention.output`, sizes.dropout);
   const middle = layerNorm(
     net,
-    net.op(`${name}.attention.output`, 'Add', [attended, x]),
+    net.op(`${name}.attention.output`, 'Add', [kept, x]),
     `${name}.attention.output.LayerNorm`,
     hidden,
     EPSILON,
@@ -114,6 +120,7 @@ function block(net: Net, x: Value, name: string, sizes: Sizes, penalty: Value): 
   let y = linear(net, middle, `${name}.intermediate.dense`, { inputs: hidden, outputs: mlpDim });
   y = net.op(`${name}.intermediate`, 'Gelu', [y]);
   y = linear(net, y, `${name}.output.dense`, { inputs: mlpDim, outputs: hidden });
+  y = dropout(net, y, `${name}.output`, sizes.dropout);
   y = net.op(`${name}.output`, 'Add', [y, middle]);
   return layerNorm(net, y, `${name}.output.LayerNorm`, hidden, EPSILON);
 }

@@ -55,6 +55,11 @@ export function layerNorm(net: Net, x: Value, name: string, size: number, epsilo
   return net.op(name, 'LayerNormalization', [x, scale, bias], { axis: -1, epsilon });
 }
 
+/** Drops a share of the elements while training; nothing in inference. */
+export function dropout(net: Net, x: Value, name: string, rate: number): Value {
+  return rate > 0 ? net.op(name, 'Dropout', [x, net.scalar(rate)]) : x;
+}
+
 export interface ConvSizes extends Sizes {
   readonly kernel: number;
   readonly stride?: number;

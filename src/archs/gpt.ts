@@ -7,6 +7,7 @@ import { architecture, checkHeads, single } from './architecture.ts';
 import {
   attention,
   causalMask,
+  dropout,
   embedding,
   layerNorm,
   linear,
@@ -27,12 +28,13 @@ interface Sizes {
   readonly heads: number;
   readonly mlpDim: number;
   readonly layers: number;
+  readonly dropout: number;
 }
 
 export const gpt = architecture({
   name: 'gpt',
   summary: 'causal transformer decoder for text',
-  defaults: { vocab: 50257, hidden: [768], layers: 12, heads: 12, seq: 1024 },
+  defaults: { vocab: 50257, hidden: [768], layers: 12, heads: 12, seq: 1024, dropout: 0 },
   optional: ['mlpDim'],
   build(choices, seed) {
     const hidden = single('hidden', choices.hidden);
@@ -46,7 +48,8 @@ export const gpt = architecture({
     const placeTable = net.weight('transformer.wpe.weight', [seq, hidden], POSITION_START);
     const words = embedding(net, ids, 'transformer.wte', wordTable);
     const places = embedding(net, steps, 'transformer.wpe', placeTable);
-    let x = net.op('transformer', 'Add', [words, places]);
+    const sum = net.op('transformer', 'Add', [words, places]);
+    let x = dropout(net, sum, 'transformer', choices.dropout);
     const visible = causalMask(net, steps);
     for (let i = 0; i < layers; i++) x = block(net, x, `transformer.h.${i}`, sizes, visible);
     x = layerNorm(net, x, 'transformer.ln_f', hidden, EPSILON);
@@ -76,10 +79,11 @@ function block(net: Net, x: Value, name: string, sizes: Sizes, visible: Value): 
   const masked = onlyVisible(net, `${name}.attn`, visible);
   const context = attention(net, `${name}.attn`, { q, k, v }, sizes, masked);
   const attended = linear(net, context, `${name}.attn.c_proj`, square, residual);
-  const middle = net.op(name, 'Add', [x, attended]);
+  const kept = dropout(net, attended, `${name}.attn`, sizes.dropout);
+  const middle = net.op(name, 'Add', [x, kept]);
   const b = layerNorm(net, middle, `${name}.ln_2`, hidden, EPSILON);
   let y = linear(net, b, `${name}.mlp.c_fc`, { inputs: hidden, outputs: mlpDim }, START);
   y = net.op(`${name}.mlp`, 'Gelu', [y], { approximate: 'tanh' });
   y = linear(net, y, `${name}.mlp.c_proj`, { inputs: mlpDim, outputs: hidden }, residual);
-  return net.op(name, 'Add', [middle, y]);
+  return net.op(name, 'Add', [middle, dropout(net, y, `${name}.mlp`, sizes.dropout)]);
 }

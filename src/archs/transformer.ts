@@ -7,6 +7,7 @@ import { architecture, checkHeads, single } from './architecture.ts';
 import {
   attention,
   causalMask,
+  dropout,
   embedding,
   layerNorm,
   linear,
@@ -24,6 +25,7 @@ interface Sizes {
   readonly hidden: number;
   readonly heads: number;
   readonly mlpDim: number;
+  readonly dropout: number;
 }
 
 /** What an attention reads, and how its scores are masked. */
@@ -35,7 +37,7 @@ interface Source {
 export const transformer = architecture({
   name: 'transformer',
   summary: 'transformer encoder-decoder for text to text',
-  defaults: { vocab: 32000, hidden: [512], layers: 6, heads: 8, seq: 256 },
+  defaults: { vocab: 32000, hidden: [512], layers: 6, heads: 8, seq: 256, dropout: 0 },
   optional: ['mlpDim'],
   build(choices, seed) {
     const hidden = single('hidden', choices.hidden);
@@ -51,10 +53,8 @@ export const transformer = architecture({
       const steps = positions(net, tokens);
       const table = net.weight(`${name}.embed_positions.weight`, [seq, hidden], TRANSFORMER.weight);
       const places = embedding(net, steps, `${name}.embed_positions`, table);
-      const x = net.op(name, 'Add', [
-        embedding(net, tokens, `${name}.embed_tokens`, words),
-        places,
-      ]);
+      const own = embedding(net, tokens, `${name}.embed_tokens`, words);
+      const x = dropout(net, net.op(name, 'Add', [own, places]), name, choices.dropout);
       return { x, steps };
     };
 
@@ -98,13 +98,15 @@ function attend(
   const k = linear(net, read, `${name}.k_proj`, square);
   const v = linear(net, read, `${name}.v_proj`, square);
   const context = attention(net, name, { q, k, v }, sizes, mask);
-  return net.op(name, 'Add', [x, linear(net, context, `${name}.out_proj`, square)]);
+  const y = linear(net, context, `${name}.out_proj`, square);
+  return net.op(name, 'Add', [x, dropout(net, y, name, sizes.dropout)]);
 }
 
-function feedForward(net: Net, x: Value, name: string, { hidden, mlpDim }: Sizes): Value {
+function feedForward(net: Net, x: Value, name: string, sizes: Sizes): Value {
+  const { hidden, mlpDim } = sizes;
   const norm = layerNorm(net, x, `${name}.final_layer_norm`, hidden, EPSILON);
   let y = linear(net, norm, `${name}.fc1`, { inputs: hidden, outputs: mlpDim });
   y = net.op(name, 'Relu', [y]);
   y = linear(net, y, `${name}.fc2`, { inputs: mlpDim, outputs: hidden });
-  return net.op(name, 'Add', [x, y]);
+  return net.op(name, 'Add', [x, dropout(net, y, name, sizes.dropout)]);
 }

@@ -9,6 +9,7 @@ import type { TaskOptions } from '../tasks/task.ts';
 
 const group = { helpGroup: 'TASK' } as const;
 const detect = { helpGroup: 'DETECTION' } as const;
+const writing = { helpGroup: 'WRITING AND ANSWERING' } as const;
 
 export const evalFlags = {
   task: Flags.option({ options: TASKS.map(({ name }) => name) })({
@@ -74,19 +75,34 @@ export const evalFlags = {
     helpValue: 'IOU',
     ...detect,
   }),
+  encoder: Flags.string({
+    summary: 'the file that reads, where the model is only the decoder',
+    helpValue: 'FILE',
+    ...writing,
+  }),
   beams: Flags.integer({
-    summary: 'translation: beams of the search; 1 is greedy',
+    summary: 'beams of the search; 1 is greedy',
     default: 1,
     min: 1,
     helpValue: 'N',
-    ...group,
+    ...writing,
   }),
   'max-tokens': Flags.integer({
-    summary: 'translation: tokens of a text, at most',
-    default: 128,
+    summary: 'tokens of a text, at most (default: as many as the source can have)',
     min: 1,
     helpValue: 'N',
-    ...group,
+    ...writing,
+  }),
+  'start-token': Flags.integer({
+    summary: 'the token that texts begin with (default: <s> or the like, else padding)',
+    min: 0,
+    helpValue: 'ID',
+    ...writing,
+  }),
+  predictions: Flags.string({
+    summary: 'keep what the model wrote or answered, a line per sample',
+    helpValue: 'FILE',
+    ...writing,
   }),
 };
 
@@ -98,7 +114,8 @@ export interface EvalFlagValues {
   readonly 'min-score': string;
   readonly nms: string;
   readonly beams: number;
-  readonly 'max-tokens': number;
+  readonly 'max-tokens'?: number | undefined;
+  readonly 'start-token'?: number | undefined;
 }
 
 export function taskOptionsFrom(flags: EvalFlagValues): TaskOptions {
@@ -111,6 +128,7 @@ export function taskOptionsFrom(flags: EvalFlagValues): TaskOptions {
     nms: parseShare('nms', flags.nms),
     beams: flags.beams,
     maxTokens: flags['max-tokens'],
+    startToken: flags['start-token'],
   };
 }
 

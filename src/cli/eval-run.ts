@@ -14,6 +14,7 @@ import { loadModel } from '../runtime/runner.ts';
 import { TASKS, taskNamed } from '../tasks/index.ts';
 import { isClassScores } from '../tasks/ports.ts';
 import type { Run, Task, TaskOptions } from '../tasks/task.ts';
+import type { Feeds } from '../tensor/feeds.ts';
 import { readSound } from './models.ts';
 import { setKnownSizes } from './sizes.ts';
 
@@ -21,6 +22,8 @@ export interface EvalInput {
   /** Undefined: recognised. */
   readonly task: string | undefined;
   readonly data: string;
+  /** The model that reads for those that write. */
+  readonly encoder?: string | undefined;
   readonly dataOptions: DataOptions;
   readonly taskOptions: TaskOptions;
   readonly sizes: ReadonlyMap<string, number>;
@@ -35,30 +38,53 @@ export interface Judged {
   readonly task: Task;
   readonly dataset: Dataset;
   readonly evaluation: Evaluation;
+  /** What it wrote or answered, where its task is that. */
+  readonly texts?: readonly string[] | undefined;
+  /** How a single run is fed, to time it; absent where data alone cannot. */
+  readonly timed?: DataOptions | undefined;
 }
 
 /** Everything one model does on the data. */
 export async function judgeModel(path: string, input: EvalInput): Promise<Judged> {
-  const model = readSound(path);
-  setKnownSizes(model, input.sizes);
-  const unfeedable = unfeedableInputs(model);
-  if (unfeedable.length > 0) throw cannotFeed(path, unfeedable);
-  const dataset = await openDataset(input.data, inputSpecs(model), input.dataOptions);
+  const model = readFeedable(path, input.sizes);
+  const half = input.encoder === undefined ? undefined : readFeedable(input.encoder, input.sizes);
+  const named = input.task === undefined ? undefined : taskNamed(input.task);
+  const specs = inputSpecs(half ?? model);
+  const { dataOptions: options } = input;
+  const taken = named?.data?.(specs, options, half !== undefined) ?? {
+    inputs: specs,
+    options,
+    timed: options,
+  };
+  const dataset = await openDataset(input.data, taken.inputs, taken.options);
   const loaded = await loadModel(model, input.session);
+  const reading = half && (await loadModel(half, input.session));
   const step = input.reporter.step(`judging ${path}`, dataset.length);
   try {
     const run: Run = (feeds) => loaded.run(feeds);
-    const task = input.task ? taskNamed(input.task) : await recognise(dataset, run, input.batch);
-    const collector = task.collector({ model, dataset, options: input.taskOptions });
+    const task = named ?? (await recognise(dataset, run, input.batch));
+    const encoder = half && reading && { model: half, run: (feeds: Feeds) => reading.run(feeds) };
+    const collector = task.collector({ model, encoder, dataset, options: input.taskOptions });
     for await (const batch of dataset.batches(input.batch)) {
       await collector.add(batch, run);
       step.advance(batch.count);
     }
-    return { path, model, task, dataset, evaluation: collector.finish() };
+    const evaluation = collector.finish();
+    const timed = half ? undefined : taken.timed;
+    return { path, model, task, dataset, evaluation, texts: collector.texts, timed };
   } finally {
     step.done();
     await loaded.dispose();
+    await reading?.dispose();
   }
+}
+
+function readFeedable(path: string, sizes: ReadonlyMap<string, number>): Model {
+  const model = readSound(path);
+  setKnownSizes(model, sizes);
+  const unfeedable = unfeedableInputs(model);
+  if (unfeedable.length > 0) throw cannotFeed(path, unfeedable);
+  return model;
 }
 
 /** Scores of classes with whole numbers beside them, boxes, or numbers of the output's shape. */

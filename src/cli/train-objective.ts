@@ -7,11 +7,13 @@ import { isInteger } from '../tensor/dtype.ts';
 import { elementsOf } from '../tensor/elements.ts';
 import type { Masking } from '../train/masking.ts';
 import type { ObjectiveName } from '../train/objectives/index.ts';
-import { hasDecoder, tokenInput } from '../train/objectives/language.ts';
+import { decoderInput, tokenInput } from '../train/objectives/language.ts';
 import { targetName } from '../train/targets.ts';
 
 export function inferObjective(model: Model, sample: Batch): ObjectiveName {
   if (sample.targets.has('boxes')) return 'detect';
+  const { inputs, outputs } = model.graph;
+  if (decoderInput({ inputs, outputs })) return 'clm';
   const target = sample.targets.get(targetName(sample.targets) ?? '');
   const rank = model.graph.outputs[0]?.shape?.length ?? 0;
   if (target) {
@@ -20,10 +22,8 @@ export function inferObjective(model: Model, sample: Batch): ObjectiveName {
     );
     const isOne = target.size === 1;
     if (isOne && isInteger(target.dtype)) return 'classify';
-    if (rank === 3 && hasDecoder(model.graph)) return 'clm';
     return isOne && isWhole && rank === 2 && classes(model) > 1 ? 'classify' : 'regress';
   }
-  const { inputs, outputs } = model.graph;
   if (tokenInput({ inputs, outputs }) && rank === 3) return 'clm';
   throw objectiveUnclear([...sample.targets.keys()]);
 }

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { Args } from '@oclif/core';
 import { BaseCommand, threadsFlag } from '../cli/base.ts';
 import { prepareModel } from '../cli/bench-inputs.ts';
@@ -13,7 +14,7 @@ import { noSuchMetric, worseThanBaseline } from '../errors/eval.ts';
 import { usageProblem } from '../errors/usage.ts';
 import { compare, intervals } from '../metrics/bootstrap.ts';
 import { directionOf } from '../metrics/directions.ts';
-import type { Outcome } from '../report/report.ts';
+import type { Outcome, Warning } from '../report/report.ts';
 import { type BenchResult, bench } from '../runtime/bench.ts';
 import { resolveProvider } from '../runtime/provider.ts';
 
@@ -29,6 +30,7 @@ export default class Eval extends BaseCommand<typeof Eval> {
   static override examples = [
     '<%= config.bin %> eval model.onnx --data photos --resize 256 --crop 224',
     '<%= config.bin %> eval model.onnx model.int8.onnx --data test.npz --max-drop 0.01',
+    '<%= config.bin %> eval t5.onnx --task translate --data val.en,val.de --tokenizer tokenizer.json --beams 4',
     '<%= config.bin %> eval yolox.onnx --data instances.json --images val2017 --channels bgr --scale 255',
   ];
   static override args = {
@@ -52,6 +54,10 @@ export default class Eval extends BaseCommand<typeof Eval> {
     if (limit !== undefined && paths.length < 2) {
       throw usageProblem('--max-drop compares with a baseline', 'Give it with --baseline MODEL.');
     }
+    const { predictions } = flags;
+    if (predictions !== undefined && paths.length > 1) {
+      throw usageProblem('--predictions keeps the texts of one model, and there are several');
+    }
     const { provider, device, note } = await resolveProvider(flags.provider, flags.device);
     const input = this.#input({ provider, device });
     const judged: Judged[] = [];
@@ -62,13 +68,14 @@ export default class Eval extends BaseCommand<typeof Eval> {
       judged.push(found);
     }
     checkSizeNames(this.sizes, dims);
-    const rows = await this.#rows(judged, await this.#bench(paths, { provider, device }));
+    if (predictions !== undefined) writePredictions(predictions, judged[0]);
+    const rows = await this.#rows(judged, await this.#bench(judged, { provider, device }));
     const metrics = rows.map((row) => [row.judged.path, evalMetrics(row)] as const);
     const unmet = limit === undefined ? undefined : this.#unmet(rows, limit);
     return {
       input: judged.map(({ model, path }) => summarize(model, path)),
       metrics: metrics.length === 1 ? (metrics[0]?.[1] ?? {}) : Object.fromEntries(metrics),
-      warnings: note ? [{ code: 'provider', message: note }] : [],
+      warnings: [...(note ? [{ code: 'provider', message: note }] : []), ...this.#notTimed(judged)],
       blocks: evalBlocks(rows),
       ...(unmet ? { unmet } : {}),
     };
@@ -85,6 +92,7 @@ export default class Eval extends BaseCommand<typeof Eval> {
     return {
       task: flags.task,
       data: flags.data,
+      encoder: flags.encoder,
       dataOptions: dataOptionsFrom(flags),
       taskOptions: taskOptionsFrom(flags),
       sizes,
@@ -114,20 +122,19 @@ export default class Eval extends BaseCommand<typeof Eval> {
 
   /** Latency and memory at batch 1, on the first sample. */
   async #bench(
-    paths: readonly string[],
+    judged: readonly Judged[],
     on: { provider: NonNullable<EvalInput['session']['provider']>; device: number },
   ): Promise<Timing[]> {
     const { flags } = this;
-    const input = {
-      sizes: this.sizes,
-      data: flags.data,
-      dataOptions: dataOptionsFrom(flags),
-      batchGiven: false,
-    };
-    const models = paths.map((path) => prepareModel(path, path, input));
+    const models = judged.map(({ path, timed }) => {
+      const data = timed ? flags.data : undefined;
+      const dataOptions = timed ?? dataOptionsFrom(flags);
+      return prepareModel(path, path, { sizes: this.sizes, data, dataOptions, batchGiven: false });
+    });
     const macs = models.map((model) => model.macs(1));
-    if (!flags.bench) return macs.map((one) => ({ result: undefined, macs: one }));
-    const results = await bench(models, {
+    const timed = models.filter((_, i) => judged[i]?.timed);
+    if (!flags.bench || timed.length === 0) return macs.map((one) => ({ macs: one }));
+    const results = await bench(timed, {
       ...on,
       seed: flags.seed,
       batches: [1],
@@ -137,7 +144,18 @@ export default class Eval extends BaseCommand<typeof Eval> {
       warmup: undefined,
       onProgress: () => {},
     });
-    return results.map((result, i) => ({ result, macs: macs[i] }));
+    return models.map((model, i) => ({ result: results[timed.indexOf(model)], macs: macs[i] }));
+  }
+
+  #notTimed(judged: readonly Judged[]): Warning[] {
+    if (!this.flags.bench) return [];
+    return judged
+      .filter(({ timed }) => !timed)
+      .map(({ path }) => ({
+        code: 'not-timed',
+        message: 'the model takes more than the data has, so a single run was not timed',
+        where: path,
+      }));
   }
 
   #unmet(rows: readonly EvalRow[], limit: number): XformError | undefined {
@@ -157,6 +175,18 @@ export default class Eval extends BaseCommand<typeof Eval> {
 }
 
 interface Timing {
-  readonly result: BenchResult | undefined;
+  readonly result?: BenchResult | undefined;
   readonly macs: number | undefined;
+}
+
+/** What the model wrote or answered, a line per sample. */
+function writePredictions(path: string, judged: Judged | undefined): void {
+  if (!judged?.texts) {
+    throw usageProblem(
+      `--predictions keeps texts, and there are none in task ${judged?.task.name}`,
+      'Tasks with texts are translate and qa.',
+    );
+  }
+  const lines = judged.texts.map((text) => `${text.replace(/\s*[\r\n]+\s*/g, ' ')}\n`);
+  writeFileSync(path, lines.join(''));
 }

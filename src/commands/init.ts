@@ -59,6 +59,7 @@ export default class Init extends BaseCommand<typeof Init> {
     patch: size('side of an image patch'),
     width: size('channels of the first layer; for mobilenetv2 a factor on all'),
     'mlp-dim': size('inner size of the feed-forward layers'),
+    dropout: size('share of the elements that training drops (bert, gpt, transformer)'),
     head: Flags.string({
       summary: 'what the model ends in: none or mlm (bert), last or steps (lstm)',
       helpGroup: 'SIZES',
@@ -116,6 +117,7 @@ export default class Init extends BaseCommand<typeof Init> {
       patch: numbers('patch', flags.patch)?.[0],
       width: numbers('width', flags.width)?.[0],
       mlpDim: numbers('mlp-dim', flags['mlp-dim'])?.[0],
+      dropout: numbers('dropout', flags.dropout)?.[0],
       head: flags.head,
       bidirectional: flags.bidirectional || undefined,
     };

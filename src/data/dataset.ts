@@ -32,6 +32,8 @@ export interface Dataset {
   readonly summary: string;
   /** Tokens that texts do not spell, where the data was made by a tokenizer. */
   readonly specialTokens?: SpecialTokens | undefined;
+  /** The text of token ids, where the data was made by a tokenizer. */
+  readonly decode?: ((ids: readonly number[]) => string) | undefined;
   /** A tokenizer that was made from this data: what other data has to be read with. */
   readonly vocabulary?: TokenizerFile | undefined;
   /** Number of samples; undefined when there is no end (random data). */

@@ -13,11 +13,23 @@ import { openParallel } from './lines.ts';
 import { noise } from './noise.ts';
 import type { DataOptions } from './options.ts';
 import { sound } from './sound.ts';
+import { squad } from './squad.ts';
 import { table } from './table.ts';
 import { testset } from './testset.ts';
 import { text } from './text.ts';
 
-const KINDS: readonly DataKind[] = [npz, npy, idx, table, text, testset, imageFolder, sound, coco];
+const KINDS: readonly DataKind[] = [
+  npz,
+  npy,
+  idx,
+  table,
+  text,
+  testset,
+  imageFolder,
+  sound,
+  squad,
+  coco,
+];
 
 /**
  * The dataset that `--data SPEC` names, for a model with these inputs; undefined: as it is, without a

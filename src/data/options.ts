@@ -50,6 +50,13 @@ export interface DataOptions {
   readonly text?: string | undefined;
   readonly textPair?: string | undefined;
   readonly textTarget?: string | undefined;
+  /** The text of `textTarget` is for the model to write: kept as it is, not fed. */
+  readonly isWritten?: boolean | undefined;
+  /**
+   * Texts are questions (`text`) about a context (`textPair`) with answers (`label`): to be found in it,
+   * or to be written.
+   */
+  readonly questions?: 'span' | 'written' | undefined;
   /** Tokens of a sample where the model leaves them open, and from one window of a text to the next. */
   readonly seq?: number | undefined;
   readonly stride?: number | undefined;

@@ -18,6 +18,9 @@ import { specialTokens, vocabularySize } from './tokenizer-file.ts';
 /** Marks places of a target that count for nothing, as in PyTorch's cross-entropy. */
 const IGNORED = -100;
 
+/** What a text that the model is to write is called among the targets. */
+const REFERENCES = 'references';
+
 /** Columns that the options name. */
 export function askedColumns(options: DataOptions): string[] {
   const { label, text, textPair, textTarget, features = [] } = options;
@@ -52,14 +55,16 @@ export async function openTexts(
     ...first.texts,
     ...(second?.texts ?? []),
   ]);
-  const plan = textInputs(inputs, textTarget !== undefined);
+  const translated = textTarget === undefined ? undefined : second;
+  const isFed = translated !== undefined && !options.isWritten;
+  const plan = textInputs(inputs, isFed);
   const all = [...first.texts, ...(second?.texts ?? [])];
   const lengths = inputs ? undefined : all.map((one) => tokenizer.ids(one).length);
   const texts = { path, plan, seq: options.seq ?? longest(lengths), tokenizer };
-  const arrays =
-    second && textTarget !== undefined
-      ? translations(texts, first.texts, second.texts)
-      : encodedTexts(texts, first.texts, second?.texts);
+  const arrays = isFed
+    ? translations(texts, first.texts, translated.texts)
+    : encodedTexts(texts, first.texts, translated ? undefined : second?.texts);
+  if (translated && !isFed) arrays.push(translated.toArray(REFERENCES, path));
   const notes = [
     `${vocabularySize(tokenizer.file)} tokens in the vocabulary`,
     ...(lengths ? [describeLengths(lengths)] : []),
@@ -81,7 +86,7 @@ function describeLengths(lengths: readonly number[]): string {
   return `texts of ${at(0)} to ${at(1)} tokens, half of them ${at(0.5)} at most, 95 % ${at(0.95)}`;
 }
 
-interface Texts {
+export interface Texts {
   readonly path: string;
   readonly plan: readonly TextInput[];
   readonly seq: number | undefined;
@@ -89,7 +94,7 @@ interface Texts {
 }
 
 /** A text, or a pair of texts, with special tokens; padded. */
-function encodedTexts(
+export function encodedTexts(
   { path, plan, seq, tokenizer }: Texts,
   texts: readonly string[],
   pairs: readonly string[] | undefined,
@@ -140,7 +145,7 @@ function translations(
   return [...sources, ...own.map((one) => inputRows(one, rows)), target];
 }
 
-interface EncodedRows {
+export interface EncodedRows {
   readonly path: string;
   readonly count: number;
   readonly length: number;
@@ -148,7 +153,7 @@ interface EncodedRows {
   encode(row: number): Encoded;
 }
 
-function inputRows({ input, role }: TextInput, rows: EncodedRows): ArraySource {
+export function inputRows({ input, role }: TextInput, rows: EncodedRows): ArraySource {
   const { path, count, length, pad, encode } = rows;
   const { below = Number.POSITIVE_INFINITY } = input;
   const values: Record<TextRole, (row: number, i: number) => number> = {

@@ -14,6 +14,7 @@ export interface TokenizerFile {
     readonly vocab: Readonly<Record<string, number>>;
     readonly merges?: readonly unknown[];
     readonly unk_token?: string | null;
+    readonly continuing_subword_prefix?: string | null;
   };
 }
 
@@ -112,6 +113,13 @@ export function isByteFile({ model, pre_tokenizer, normalizer }: TokenizerFile):
   const isBare = model.type === 'BPE' && !model.merges?.length && !normalizer;
   const isByteLevel = pre_tokenizer?.type === 'ByteLevel';
   return isBare && isByteLevel && byteTokens().every((token, byte) => model.vocab[token] === byte);
+}
+
+/** Whether characters of tokens stand for bytes. */
+export function isByteLevel({ pre_tokenizer }: TokenizerFile): boolean {
+  const has = (one: PreTokenizer): boolean =>
+    one.type === 'ByteLevel' || (one.pretokenizers?.some(has) ?? false);
+  return pre_tokenizer !== null && has(pre_tokenizer);
 }
 
 /**

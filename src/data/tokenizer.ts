@@ -4,10 +4,12 @@ import { readFileSync } from 'node:fs';
 import { Tokenizer as Library } from '@huggingface/tokenizers';
 import { brokenFile, noSuchData, tokenizerMissing, unknownCharacter } from '../errors/data.ts';
 import type { Dataset } from './dataset.ts';
+import { type Piece, piecesOf } from './pieces.ts';
 import {
   byteFile,
   charFile,
   isByteFile,
+  isByteLevel,
   isCharFile,
   type PreTokenizer,
   specialTokens,
@@ -28,6 +30,17 @@ export interface Tokenizer {
   ids(text: string): readonly number[];
   /** Ids of a text, or of two, with special tokens; texts are cut so that there are `length` at most. */
   encode(text: string, pair: string | undefined, length: number): Encoded;
+  /** The text of ids, special tokens left out. */
+  decode(ids: readonly number[]): string;
+  /** The tokens of a text alone with where they stand in it. */
+  pieces(text: string): readonly Piece[];
+  /** Ids of two texts with special tokens around them. */
+  join(first: readonly number[], second: readonly number[]): Joined;
+}
+
+export interface Joined extends Encoded {
+  /** Where the ids of the second text begin. */
+  readonly start: number;
 }
 
 /**
@@ -50,8 +63,12 @@ export async function openTokenizer(
 }
 
 /** A dataset that tells by what it was made tokens. */
-export function withTokenizer(dataset: Dataset, { file, madeHere }: Tokenizer): Dataset {
-  return Object.assign(dataset, { vocabulary: madeHere, specialTokens: specialTokens(file) });
+export function withTokenizer(dataset: Dataset, tokenizer: Tokenizer): Dataset {
+  return Object.assign(dataset, {
+    vocabulary: tokenizer.madeHere,
+    specialTokens: specialTokens(tokenizer.file),
+    decode: (ids: readonly number[]) => tokenizer.decode(ids),
+  });
 }
 
 function readFile(path: string): TokenizerFile {
@@ -76,26 +93,51 @@ abstract class PlainTokenizer implements Tokenizer {
   }
 
   abstract ids(text: string): readonly number[];
+  abstract decode(ids: readonly number[]): string;
 
   encode(text: string, pair: string | undefined, length: number): Encoded {
     const second = pair === undefined ? undefined : this.ids(pair);
     return joinPlain(...cutToFit(this.ids(text), second, length));
   }
+
+  /** Each character is as many tokens as it makes alone. */
+  pieces(text: string): readonly Piece[] {
+    let to = 0;
+    return Array.from(text).flatMap((character) => {
+      const from = to;
+      to += character.length;
+      return this.ids(character).map((id) => ({ id, from, to: from + character.length }));
+    });
+  }
+
+  join(first: readonly number[], second: readonly number[]): Joined {
+    return { ...joinPlain(first, second), start: first.length };
+  }
 }
+
+const BYTES = 256;
 
 class ByteTokenizer extends PlainTokenizer {
   ids(text: string): readonly number[] {
     return Array.from(new TextEncoder().encode(text));
   }
+
+  decode(ids: readonly number[]): string {
+    return new TextDecoder().decode(Uint8Array.from(ids.filter((id) => id < BYTES)));
+  }
 }
 
 class CharTokenizer extends PlainTokenizer {
   readonly #ids: ReadonlyMap<string, number>;
+  readonly #characters: ReadonlyMap<number, string>;
   readonly #where: string;
 
   constructor(file: TokenizerFile, where: string) {
     super(file);
     this.#ids = new Map(Object.entries(file.model.vocab));
+    const special = new Set(specialTokens(file).all);
+    const entries = [...this.#ids].filter(([, id]) => !special.has(id));
+    this.#characters = new Map(entries.map(([character, id]) => [id, character]));
     this.#where = where;
   }
 
@@ -106,6 +148,18 @@ class CharTokenizer extends PlainTokenizer {
       return id;
     });
   }
+
+  decode(ids: readonly number[]): string {
+    return ids.map((id) => this.#characters.get(id) ?? '').join('');
+  }
+}
+
+/** Stand for tokens of two texts: no vocabulary has them. */
+const FIRST = '\u0000first';
+const SECOND = '\u0000second';
+
+interface Wrapped extends Encoded {
+  readonly tokens: readonly string[];
 }
 
 /** What @huggingface/tokenizers reads: BPE, WordPiece, Unigram with all that stands around them. */
@@ -135,18 +189,52 @@ class LibraryTokenizer implements Tokenizer {
       isPair ? tokens(pair) : undefined,
       length - special,
     );
-    return this.#wrap(a, b);
+    const { ids, types } = this.#wrap(a, b);
+    return { ids, types };
+  }
+
+  decode(ids: readonly number[]): string {
+    const options = { skip_special_tokens: true, clean_up_tokenization_spaces: false };
+    return ids.length === 0 ? '' : this.#library.decode([...ids], options);
+  }
+
+  pieces(text: string): readonly Piece[] {
+    const library = this.#library;
+    const { normalizer, model } = library;
+    const { type, continuing_subword_prefix: prefix } = this.file.model;
+    return piecesOf(text, {
+      tokenize: (word) => library.tokenize(word, { add_special_tokens: false }),
+      id: (token) => this.#toIds([token])[0] as number,
+      normalise: (character) => normalizer?.normalize(character) ?? character,
+      isByteLevel: isByteLevel(this.file),
+      prefix: type === 'WordPiece' ? (prefix ?? '##') : '',
+      suffix: model?.end_of_word_suffix ?? '',
+    });
+  }
+
+  join(first: readonly number[], second: readonly number[]): Joined {
+    const places = (ids: readonly number[], place: string) => ids.map(() => place);
+    const { tokens, ids, types } = this.#wrap(places(first, FIRST), places(second, SECOND));
+    const own = new Map([
+      [FIRST, first.values()],
+      [SECOND, second.values()],
+    ]);
+    const filled = ids.map((id, i) => own.get(tokens[i] as string)?.next().value ?? id);
+    const start = tokens.indexOf(SECOND);
+    return { ids: filled, types, start: start < 0 ? ids.length : start };
   }
 
   /** With the special tokens that the post-processor adds. */
-  #wrap(a: readonly string[], b: readonly string[] | undefined): Encoded {
+  #wrap(a: readonly string[], b: readonly string[] | undefined): Wrapped {
     const processor = this.#library.post_processor;
-    if (!processor) return joinPlain(this.#toIds(a), b && this.#toIds(b));
+    if (!processor) return this.#joined(a, b ?? []);
     const { tokens, tokens_pair, token_type_ids } = processor.post_process([...a], b ?? null, true);
-    const first = this.#toIds(tokens);
-    const second = tokens_pair && this.#toIds(tokens_pair);
-    const plain = joinPlain(first, second);
-    return second || !token_type_ids ? plain : { ids: first, types: token_type_ids };
+    const plain = this.#joined(tokens, tokens_pair ?? []);
+    return tokens_pair || !token_type_ids ? plain : { ...plain, types: token_type_ids };
+  }
+
+  #joined(a: readonly string[], b: readonly string[]): Wrapped {
+    return { tokens: [...a, ...b], ...joinPlain(this.#toIds(a), this.#toIds(b)) };
   }
 
   #toIds(tokens: readonly string[]): number[] {

@@ -320,3 +320,12 @@ export function emptyData(path: string, bad?: { readonly notes: readonly string[
     where: path,
   });
 }
+
+export function questionTooLong(question: string, length: number): XformError {
+  const start = question.length > 60 ? `${question.slice(0, 60)} …` : question;
+  return dataProblem(
+    `a question leaves no room for its context in ${length} tokens: "${start}"`,
+    undefined,
+    'Give more tokens with --seq, where the model allows it.',
+  );
+}

@@ -72,3 +72,12 @@ export function worseThanBaseline(
     message: `${metric} of "${model}" is ${after}, that of the baseline ${before}: worse by more than --max-drop ${limit}`,
   });
 }
+
+export function noSpanOutputs(outputs: readonly string[]): XformError {
+  return new XformError({
+    kind: 'model',
+    code: 'no-span-outputs',
+    message: `the model does not tell where an answer begins and ends: its outputs are ${outputs.join(', ')}`,
+    hint: 'Task qa takes models with outputs start_logits and end_logits, or encoder-decoder models that write.',
+  });
+}

@@ -18,8 +18,13 @@ export interface DecoderInput {
 
 export interface ModelDecoderOptions {
   readonly inputs: readonly DecoderInput[];
-  /** Inputs per sample that stay the same (`encoder_hidden_states`), one row per prompt. */
+  /**
+   * Inputs per sample that stay the same, one row per prompt: `encoder_hidden_states`, or what the
+   * encoder reads, where it is part of the model.
+   */
   readonly context?: Feeds;
+  /** The output that holds the logits; `logits` unless said. */
+  readonly output?: string | undefined;
   run(feeds: Feeds): Promise<Feeds>;
 }
 
@@ -54,7 +59,7 @@ export class ModelDecoder implements Decoder {
     }
     const results = await this.#options.run(feeds);
     if (this.#hasCache) this.#past = this.#remember(results);
-    return lastOf(results);
+    return lastOf(results, this.#options.output ?? 'logits');
   }
 
   #feed(
@@ -62,6 +67,8 @@ export class ModelDecoder implements Decoder {
     rows: readonly (readonly number[])[],
     known: number,
   ): Tensor | undefined {
+    const given = this.#context.get(name);
+    if (given) return given;
     const length = rows[0]?.length ?? 0;
     const size = [rows.length, length - known];
     if (name.startsWith(PAST)) {
@@ -87,7 +94,7 @@ export class ModelDecoder implements Decoder {
         rows.flatMap((row) => row.slice(known)),
       );
     }
-    return this.#context.get(name);
+    return undefined;
   }
 
   /** What the model did not compute anew (keys of the encoder, in later steps) stays. */
@@ -115,9 +122,9 @@ async function follow(tensors: Feeds, from: readonly number[]): Promise<Feeds> {
 }
 
 /** Logits [rows, tokens, vocabulary] of the last token of each row. */
-function lastOf(results: Feeds): Float32Array[] {
-  const logits = results.get('logits');
-  if (!logits) throw noLogits([...results.keys()]);
+function lastOf(results: Feeds, name: string): Float32Array[] {
+  const logits = results.get(name);
+  if (!logits) throw noLogits(name, [...results.keys()]);
   const [rows = 0, tokens = 1, vocabulary = 0] = logits.shape;
   const values = elementsOf(logits) as Float32Array;
   return Array.from({ length: rows }, (_, row) => {

@@ -5,10 +5,12 @@ import { classify } from './classify.ts';
 import { detect } from './detect.ts';
 import { embed } from './embed.ts';
 import { lm } from './lm.ts';
+import { qa } from './qa.ts';
 import { rank } from './rank.ts';
 import { forecast, regress } from './regress.ts';
 import { segment } from './segment.ts';
 import type { Task } from './task.ts';
+import { translate } from './translate.ts';
 
 export const TASKS: readonly Task[] = [
   classify,
@@ -17,6 +19,8 @@ export const TASKS: readonly Task[] = [
   detect,
   segment,
   lm,
+  qa,
+  translate,
   embed,
   rank,
 ];

@@ -40,6 +40,13 @@ export function pickTarget(batch: Batch, task: string, name?: string): Tensor {
   return found;
 }
 
+/** Strings, as UTF-8. */
+export function textsOf(tensor: Tensor): string[] {
+  const decoder = new TextDecoder();
+  const found = 'strings' in tensor.source ? tensor.source.strings : [];
+  return found.map((bytes) => decoder.decode(bytes));
+}
+
 /** Elements as numbers; whole numbers beyond 2^53 do not occur in outputs. */
 export function numbersOf(tensor: Tensor): Float64Array {
   return Float64Array.from(elementsOf(tensor) as ArrayLike<number | bigint>, Number);

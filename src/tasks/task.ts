@@ -1,7 +1,8 @@
 // What it takes to judge models on a kind of work: how outputs and targets are understood, which
 // metrics follow. A new task is a file and a row in index.ts.
 
-import type { Batch, Dataset } from '../data/dataset.ts';
+import type { Batch, Dataset, InputSpec } from '../data/dataset.ts';
+import type { DataOptions } from '../data/options.ts';
 import type { Model } from '../graph/index.ts';
 import type { HeadName } from '../metrics/detection/decode.ts';
 import type { Evaluation } from '../metrics/evaluation.ts';
@@ -13,6 +14,17 @@ export type Run = (feeds: Feeds) => Promise<Feeds>;
 export interface Collector {
   add(batch: Batch, run: Run): Promise<void>;
   finish(): Evaluation;
+  /** What the model wrote or answered, sample by sample. */
+  readonly texts?: readonly string[];
+}
+
+/** What a task takes from the data. */
+export interface TaskData {
+  /** Inputs that the data fills; others are the task's matter. */
+  readonly inputs: readonly InputSpec[];
+  readonly options: DataOptions;
+  /** How a run of the whole model is fed, to time it; absent where data alone cannot. */
+  readonly timed?: DataOptions | undefined;
 }
 
 export interface TaskOptions {
@@ -28,16 +40,23 @@ export interface TaskOptions {
   readonly nms: number;
   /** Forecasts: steps of one season, for MASE. */
   readonly season: number;
-  /** Translation: beams of the search; 1 is greedy. */
+  /** Writing: beams of the search; 1 is greedy. */
   readonly beams: number;
-  /** Translation: tokens that a text has at most. */
-  readonly maxTokens: number;
-  /** Texts of token ids. */
-  readonly detokenize?: ((ids: readonly number[]) => string) | undefined;
+  /** Writing: tokens that a text has at most; undefined: as many as the source can have. */
+  readonly maxTokens?: number | undefined;
+  /** Writing: the token that texts begin with; undefined: the tokenizer's own. */
+  readonly startToken?: number | undefined;
+}
+
+/** The half of an encoder-decoder model that reads, where it is a file of its own. */
+export interface Encoder {
+  readonly model: Model;
+  readonly run: Run;
 }
 
 export interface TaskInput {
   readonly model: Model;
+  readonly encoder?: Encoder | undefined;
   readonly dataset: Dataset;
   readonly options: TaskOptions;
 }
@@ -48,5 +67,7 @@ export interface Task {
   readonly main: string;
   /** Metrics of the table for people, in order; the report has all. */
   readonly shown: readonly string[];
+  /** Absent: all inputs are filled, by the options as they are. */
+  data?(inputs: readonly InputSpec[], options: DataOptions, hasEncoder: boolean): TaskData;
   collector(input: TaskInput): Collector;
 }

@@ -6,6 +6,7 @@ import { type Dim, type Model, type Node, tensorType, type Value } from '../grap
 import { constantData, inferTypes } from '../ops/index.ts';
 import { Random } from '../tensor/random.ts';
 import { Tensor } from '../tensor/tensor.ts';
+import { classifyTexts, isOfTokens } from './text-head.ts';
 import { narrowed, widened } from './wide.ts';
 
 interface Head {
@@ -35,6 +36,10 @@ const THROUGH = new Set([
 
 /** Replaces the classes of the model in place; `keep` keeps the weights of those that are there. */
 export function setClasses(model: Model, classes: number, keep: boolean, seed: number): void {
+  if (!keep && isOfTokens(model)) {
+    classifyTexts(model, classes, seed);
+    return;
+  }
   const output = model.graph.outputs[0];
   const head = output && findHead(output);
   if (!output || !head) throw headNotFound(model.path ?? '', output?.producer?.op);

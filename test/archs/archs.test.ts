@@ -203,6 +203,39 @@ describe('every architecture runs at any batch and length', () => {
   });
 });
 
+describe('dropout', () => {
+  const rate = { dropout: 0.3 };
+
+  it.each([
+    ['bert', { ...SMALL_TRANSFORMER, classes: 3 }, 6],
+    ['bert', { ...SMALL_TRANSFORMER, head: 'mlm' }, 5],
+    ['gpt', SMALL_TRANSFORMER, 5],
+    ['transformer', SMALL_TRANSFORMER, 12],
+  ] as const)(
+    'of %s %j stands in %i places, and does nothing in use',
+    async (name, choices, places) => {
+      const [plain, dropping] = [build(name, choices), build(name, { ...choices, ...rate })];
+      const dropped = [...dropping.graph.nodes].filter(({ op }) => op === 'Dropout');
+      expect(dropped).toHaveLength(places);
+      expect(modelCost(dropping).trainable).toBe(modelCost(plain).trainable);
+      const feeds = feedsOf(plain, { batch: 2, seq: 7, source: 7, target: 5 }, 100);
+      const [a, b] = await Promise.all(
+        [plain, dropping].map(async (model) => {
+          const session = await loadModel(model);
+          const [output] = (await session.run(feeds)).values();
+          await session.dispose();
+          return output?.numbers();
+        }),
+      );
+      expect(b).toEqual(a);
+    },
+  );
+
+  it.each([-0.1, 1])('is a share: not %d', (dropout) => {
+    expect(() => build('bert', { dropout })).toThrow('is not a value for --dropout');
+  });
+});
+
 describe('masks', () => {
   const ids = (values: number[]) => Tensor.of('int64', [1, values.length], values);
 

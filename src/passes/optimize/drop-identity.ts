@@ -47,15 +47,18 @@ const NEUTRAL: Rules = {
   Pow: (node) => neutral(node, 1, [1]),
 };
 
-const SHAPES: Rules = {
-  Identity: (node) => node.input(0),
-  // In inference; with training_mode its mask is drawn.
+/** What does nothing in inference only; with training_mode its mask is drawn. */
+const DROPOUT: Rules = {
   Dropout: (node) => {
     const training = node.input(2);
     const off = !training || numbers(training)?.[0] === 0;
     const maskUnused = (node.outputs[1]?.uses.length ?? 0) === 0;
     return off && maskUnused && node.int('is_test', 1) === 1 ? node.input(0) : undefined;
   },
+};
+
+const SHAPES: Rules = {
+  Identity: (node) => node.input(0),
   Cast: (node) => {
     const [x] = node.inputs;
     const target = dtypeOf(node.int('to', 0));
@@ -157,7 +160,7 @@ function unitReduction(node: Node): Value | undefined {
   return normalAxes(axes, x.shape.length).every((axis) => x.shape?.[axis] === 1) ? x : undefined;
 }
 
-const RULES: Rules = { ...SHAPES, ...NEUTRAL };
+const RULES: Rules = { ...SHAPES, ...DROPOUT, ...NEUTRAL };
 
 function passOf(rules: Rules): Pass {
   return rewrite({
@@ -182,5 +185,5 @@ function passOf(rules: Rules): Pass {
 
 export default passOf(RULES);
 
-/** For graphs whose constants are weights still to be trained: zeros that are added, ones that scale stay. */
+/** For graphs that are still to be trained: zeros that are added, ones that scale, and Dropout stay. */
 export const dropIdentityBesideWeights = passOf(SHAPES);

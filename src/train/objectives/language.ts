@@ -27,14 +27,16 @@ function maskInput({ inputs }: Ends): Value | undefined {
 }
 
 /** Cross-entropy of logits [N, S, V] with tokens [N, S], negative ones left out. */
-function judgeTokens(f: Formula, logits: Value, tokens: Value, real: Value | undefined): Judged {
+function judgeTokens(c: ObjectiveContext, logits: Value, tokens: Value): Judged {
+  const { f, real, settings } = c;
   const [n = 1, s = 1, v = 1] = (logits.shape ?? []).map(Number);
   const flat = f.reshape(logits, [n * s, v]);
   const labels = f.reshape(tokens, [n * s]);
   const there = counted(f, labels);
   const weights = real ? f.mul(there, f.reshape(spread(f, real, n, s), [n * s])) : there;
+  const smoothing = settings.labelSmoothing;
   return {
-    loss: meanOf(f, crossEntropy(f, flat, labels), weights),
+    loss: meanOf(f, crossEntropy(f, flat, labels, { smoothing }), weights),
     metrics: new Map([['token_accuracy', meanOf(f, hits(f, flat, labels), weights)]]),
   };
 }
@@ -54,12 +56,8 @@ function spread(f: Formula, real: Value, n: number, s: number): Value {
 }
 
 /** What a decoder beside an encoder has read so far, [N, T]. */
-function decoderInput({ inputs }: Ends): Value | undefined {
+export function decoderInput({ inputs }: Ends): Value | undefined {
   return inputs.find(({ name }) => /^decoder_input_ids$/i.test(name));
-}
-
-export function hasDecoder(ends: Ends): boolean {
-  return decoderInput(ends) !== undefined;
 }
 
 export const clm: Objective = {
@@ -70,14 +68,14 @@ export const clm: Objective = {
     return read ? [{ name: 'labels', dtype: 'int64', shape }] : [];
   },
   build(c) {
-    const { f, outputs, real } = c;
+    const { f, outputs } = c;
     const logits = logitsOf(outputs[0] as Value, ['Softmax', 'LogSoftmax']);
-    if (decoderInput(c)) return judgeTokens(f, logits, c.target('labels'), real);
+    if (decoderInput(c)) return judgeTokens(c, logits, c.target('labels'));
     const length = Number(logits.shape?.[1] ?? 1);
     const ids = tokenInput(c) as Value;
     const mask = maskInput(c);
     const told = mask ? f.where(f.greater(f.cast(mask, 'int64'), 0), ids, IGNORED) : ids;
-    return judgeTokens(f, f.slice(logits, 1, 0, length - 1), f.slice(told, 1, 1, length), real);
+    return judgeTokens(c, f.slice(logits, 1, 0, length - 1), f.slice(told, 1, 1, length));
   },
 };
 
@@ -86,8 +84,8 @@ export const mlm: Objective = {
   targets: (ends) => [
     { name: 'labels', dtype: 'int64', shape: (tokenInput(ends)?.shape ?? []).slice(1).map(Number) },
   ],
-  build({ f, outputs, target, real }) {
-    const logits = logitsOf(outputs[0] as Value, ['Softmax', 'LogSoftmax']);
-    return judgeTokens(f, logits, target('labels'), real);
+  build(c) {
+    const logits = logitsOf(c.outputs[0] as Value, ['Softmax', 'LogSoftmax']);
+    return judgeTokens(c, logits, c.target('labels'));
   },
 };
