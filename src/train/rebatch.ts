@@ -35,17 +35,16 @@ export function setBatch(model: Model, batch: number): void {
   }
   forget(model);
   inferTypes(model);
-  if (typeof old === 'number') repeatConstants(model, old, batch);
+  if (old === 1 && batch > 1) repeatConstants(model, batch);
   const broken = settled.find((node) => !hasKnownSizes(node));
   if (broken && typeof old === 'number') throw batchIsFixed(broken, old, batch);
 }
 
 /**
- * What does not come from the inputs was made for the old size. Most of it is broadcast; what stands
+ * What does not come from the inputs was made for one sample. Most of it is broadcast; what stands
  * beside a batch in a Concat (a class token, padding), or is the first state of a recurrent layer, is not.
  */
-function repeatConstants(model: Model, old: number, batch: number): void {
-  if (old !== 1) return;
+function repeatConstants(model: Model, batch: number): void {
   let found = true;
   while (found) {
     const computed = fromInputs(model);
@@ -56,7 +55,7 @@ function repeatConstants(model: Model, old: number, batch: number): void {
         const isBeside = node.inputs.some(
           (other) => other && computed.has(other) && other.shape?.[axis] === batch,
         );
-        if (!value || computed.has(value) || value.shape?.[axis] !== old || !isBeside) continue;
+        if (!value || computed.has(value) || value.shape?.[axis] !== 1 || !isBeside) continue;
         node.setInput(index, repeated(model, node, value, axis, batch));
         found = true;
       }

@@ -63,6 +63,14 @@ describe('another size of the batch', () => {
     }
   });
 
+  it('is left alone where it is what it was', () => {
+    const text = MODELS['a class token in front of a sequence'][1];
+    const model = parseModel(`${header} ${text}`);
+    inferTypes(model);
+    setBatch(model, 1);
+    expect([...model.graph.nodes].map(({ op }) => op)).toEqual(['Concat']);
+  });
+
   it('names the node that takes the batch for something else', () => {
     const model =
       parseModel(`${header} g (float[1, 4, 2] x) => (float[2, 4] y) <int64[2] s = {2, 4}>
