@@ -69,7 +69,7 @@ function json(program, args) {
     timeout: MINUTES * 60_000,
   });
   try {
-    return JSON.parse(stdout);
+    return JSON.parse(stdout || '');
   } catch {
     const said = /message: [`'"](.*)[`'"],?$/m.exec(stderr)?.[1];
     return { failed: said ?? stderr.split('\n').find((line) => /Error/.test(line)) ?? 'no result' };

@@ -126,7 +126,7 @@ def gather(a, x, i):
     axis = a.get('axis', 0) % x.dim()
     i = torch.where(i < 0, i + x.shape[axis], i).long()
     y = x.index_select(axis, i.reshape(-1))
-    return y.reshape(*x.shape[:axis], *i.shape, *x.shape[axis + 1 :])
+    return y.reshape([*x.shape[:axis], *i.shape, *x.shape[axis + 1 :]])
 
 
 def reduce(f):
@@ -181,6 +181,13 @@ def resize(a, x, roi=None, scales=None, sizes=None):
         return x
     if mode == 'linear' and x.dim() == 4 and way in ('half_pixel', 'pytorch_half_pixel', 'align_corners'):
         return F.interpolate(x, target[2:], mode='bilinear', align_corners=way == 'align_corners')
+    if mode == 'linear' and way == 'asymmetric':
+        for d, (n, t) in enumerate(zip(x.shape, target)):
+            at = torch.arange(t, dtype=D) * (n / t)
+            low = at.floor().long().clamp(0, n - 1)
+            share = (at - low).reshape([-1 if i == d else 1 for i in range(x.dim())])
+            x = x.index_select(d, low) * (1 - share) + x.index_select(d, (low + 1).clamp(max=n - 1)) * share
+        return x
     raise NotImplementedError(f'Resize {mode} {way}')
 
 
@@ -255,6 +262,12 @@ def cast(a, x):
     return x.to(D) if np.issubdtype(name, np.floating) else x.to(torch.from_numpy(np.zeros(1, name)).dtype)
 
 
+def scatter_nd(a, x, i, updates):
+    if a.get('reduction', b'none') != b'none':
+        raise NotImplementedError('ScatterND that combines')
+    return x.index_put(tuple(i.long().unbind(-1)), updates)
+
+
 def axis_list(a, axes):
     return ints(axes) if axes is not None else a.get('axes')
 
@@ -317,7 +330,7 @@ OPS = {
     'ReduceMax': reduce(lambda x, d, k: x.amax(d, k)), 'ReduceMin': reduce(lambda x, d, k: x.amin(d, k)),
     'ReduceL2': reduce(lambda x, d, k: (x * x).sum(d, k).sqrt()),
     'ReduceSumSquare': reduce(lambda x, d, k: (x * x).sum(d, k)),
-    'DepthToSpace': depth_to_space, 'Dropout': lambda a, x, *rest: x,
+    'DepthToSpace': depth_to_space, 'ScatterND': scatter_nd, 'Dropout': lambda a, x, *rest: x,
     'Trilu': lambda a, x, k=None: (torch.triu if a.get('upper', 1) else torch.tril)(x, 0 if k is None else int(k)),
 }
 

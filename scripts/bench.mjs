@@ -19,6 +19,7 @@ for (const name of [
   'prune-accuracy',
   'gradient-coverage',
   'train',
+  'tabular',
   'train-speed',
   'distill',
   'incremental',

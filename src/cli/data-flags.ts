@@ -129,15 +129,27 @@ export const dataFlags = {
     ...group,
   }),
   seq: Flags.integer({
-    summary: 'tokens of a sample, where the model leaves it open',
+    summary: 'tokens, or rows of a series, in a sample, where the model leaves it open',
     min: 1,
     helpValue: 'N',
     ...group,
   }),
   stride: Flags.integer({
-    summary: 'tokens from one window of a text to the next (default: as long as a window)',
+    summary:
+      'tokens from one window of a text to the next (default: as long as a window); of a series, rows (default: 1)',
     min: 1,
     helpValue: 'N',
+    ...group,
+  }),
+  horizon: Flags.integer({
+    summary: 'forecast: a table is a series, and the target the --label of the next N rows',
+    min: 1,
+    helpValue: 'N',
+    ...group,
+  }),
+  relative: Flags.boolean({
+    summary: 'forecast differences to the last row of a window, from such differences',
+    dependsOn: ['horizon'],
     ...group,
   }),
   seconds: Flags.string({
@@ -183,6 +195,8 @@ export interface DataFlagValues {
   readonly 'text-target'?: string | undefined;
   readonly seq?: number | undefined;
   readonly stride?: number | undefined;
+  readonly horizon?: number | undefined;
+  readonly relative?: boolean | undefined;
   readonly seconds?: string | undefined;
   readonly bytes?: string | undefined;
   readonly 'skip-bad'?: boolean | undefined;
@@ -216,6 +230,8 @@ export function dataOptionsFrom(flags: DataFlagValues): DataOptions {
     textTarget: flags['text-target'],
     seq: flags.seq,
     stride: flags.stride,
+    horizon: flags.horizon,
+    relative: flags.relative,
     seconds: flags.seconds === undefined ? undefined : parseAmount('seconds', flags.seconds),
     bytes: flags.bytes === undefined ? undefined : parseBytes(flags.bytes),
     skipBad: flags['skip-bad'],

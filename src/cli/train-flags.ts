@@ -192,6 +192,11 @@ export const trainFlags = {
     default: [],
     ...quantisation,
   }),
+  standardize: Flags.boolean({
+    summary:
+      'bring inputs, and numbers to be told, to mean 0 and deviation 1 as the training data has them, by steps that stay in the model',
+    ...optimisation,
+  }),
   ema: number('write a moving average of the weights: the share of the old', 'F', optimisation),
   freeze: Flags.string({
     summary: 'weights or nodes that are not trained',

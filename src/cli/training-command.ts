@@ -32,6 +32,7 @@ import {
   plainWhereNeeded,
   qatOf,
   setHead,
+  standardize,
   structuredPruning,
 } from './training-model.ts';
 
@@ -139,10 +140,11 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     setHead(given, flags);
     const session = await this.#session();
     const original = await plainWhereNeeded(given, flags);
-    const structured = structuredPruning(original, flags);
-    const bottlenecks = bottlenecksOf(original, path, flags, this.reporter);
     const { data, validation, open } = await openTrainingData(original, flags);
     const name = await this.#objective(original, data);
+    await standardize(original, flags, data, name);
+    const structured = structuredPruning(original, flags);
+    const bottlenecks = bottlenecksOf(original, path, flags, this.reporter);
     const sample = await data.take?.([0]);
     const { batch = BATCH } = flags;
     const { reporter } = this;

@@ -2,6 +2,7 @@
 // followed, a twin with fake quantisation.
 
 import type { Dataset } from '../data/dataset.ts';
+import { momentsOf } from '../data/moments.ts';
 import { nothingToAdapt } from '../errors/train.ts';
 import { badFlagValue, usageProblem } from '../errors/usage.ts';
 import type { Model } from '../graph/index.ts';
@@ -9,8 +10,12 @@ import { parsePattern } from '../passes/select.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { SessionOptions } from '../runtime/options.ts';
 import { COMPARABLE, createRunner } from '../runtime/runner.ts';
+import { isFloat } from '../tensor/dtype.ts';
 import { addBottlenecks } from '../train/bottleneck.ts';
 import { setClasses } from '../train/head.ts';
+import type { ObjectiveName } from '../train/objectives/index.ts';
+import { isDataStatistic, standardizeInput, standardizeOutput } from '../train/standardize.ts';
+import { targetName } from '../train/targets.ts';
 import { dataOptionsFrom } from './data-flags.ts';
 import { preparePlain } from './prune-prepare.ts';
 import { prepareQat, type Qat } from './train-qat.ts';
@@ -71,6 +76,30 @@ export function bottlenecksOf(
   if (names.size === 0) throw nothingToAdapt(path);
   reporter.info(`${names.size / WEIGHTS_OF_ADAPTER} adapters of width ${width}`);
   return names;
+}
+
+/**
+ * `--standardize`: steps around the model by the moments of the training data, in place; behind the first
+ * output, too, where numbers are to be told.
+ */
+export async function standardize(
+  model: Model,
+  { standardize: isAsked }: TrainingFlagValues,
+  data: Dataset,
+  objective: ObjectiveName | undefined,
+): Promise<void> {
+  if (!isAsked || [...model.graph.initializers].some(isDataStatistic)) return;
+  const moments = await momentsOf(data);
+  const {
+    inputs,
+    outputs: [output],
+  } = model.graph;
+  for (const input of [...inputs]) {
+    const own = moments.inputs.get(input.name);
+    if (own && input.dtype && isFloat(input.dtype)) standardizeInput(model, input, own);
+  }
+  const target = moments.targets.get(targetName(moments.targets) ?? '');
+  if (objective === 'regress' && output && target) standardizeOutput(model, output, target);
 }
 
 export interface QatSource {

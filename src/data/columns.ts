@@ -70,6 +70,11 @@ export class NumberColumns implements Collector {
     return () => this.#values.append(values);
   }
 
+  /** Of all rows so far, one after the other. */
+  get values(): Float64Array {
+    return this.#values.values;
+  }
+
   /** Of single numbers, [rows, columns]; as a target, [rows]. */
   toArray(name: string, path: string, isTarget = false): ArraySource {
     const sample = this.#shape ?? [this.columns.length];

@@ -57,9 +57,16 @@ export interface DataOptions {
    * or to be written.
    */
   readonly questions?: 'span' | 'written' | undefined;
-  /** Tokens of a sample where the model leaves them open, and from one window of a text to the next. */
+  /**
+   * Tokens of a sample where the model leaves them open, and from one window of a text to the next; of a
+   * series, rows.
+   */
   readonly seq?: number | undefined;
   readonly stride?: number | undefined;
+  /** A table is a series: the target are the next so many rows of the label. */
+  readonly horizon?: number | undefined;
+  /** Numbers of a window, and its target, are differences to its last row. */
+  readonly relative?: boolean | undefined;
   /** Length of sounds. */
   readonly seconds?: number | undefined;
   /** Finds the label of a file in its path, as the first group in parentheses. */

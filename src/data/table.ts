@@ -20,6 +20,7 @@ import type { DataKind, DataRequest } from './kind.ts';
 import type { DataOptions } from './options.ts';
 import { openParquet } from './parquet.ts';
 import { openQuestions } from './questions.ts';
+import { openSeries } from './series.ts';
 import type { ArraySource } from './source.ts';
 import type { TableReader } from './table-reader.ts';
 import { askedColumns, openTexts } from './text-columns.ts';
@@ -35,6 +36,7 @@ export const table: DataKind = {
     const reader = await openTable(path, options, bad);
     if (options.questions) return openQuestions(request, reader, bad);
     if (options.text !== undefined) return openTexts(request, reader, bad);
+    if (options.horizon !== undefined) return openSeries(request, reader, bad);
     const { sources, classes } = await readColumns(request, reader, bad);
     return arrayDataset(path, sources, inputs, options, { classes, bad });
   },

@@ -155,7 +155,7 @@ export function labelOutOfRange(label: number, below: number, sample: number): X
     kind: 'data',
     code: 'label-out-of-range',
     message: `sample ${sample} has label ${label}, but the model tells ${below} classes apart (0 … ${below - 1})`,
-    hint: 'Change the labels, or give the model a head of its own with --head classify:N.',
+    hint: 'Change the labels, or give the model a head of its own with --head classify:N; numbers are told with --objective regress.',
   });
 }
 

@@ -52,13 +52,14 @@ export class Feeder {
     if (!isPaired) {
       const batch = await dataset.take(samples, { augment });
       const more = (await beside?.(samples, epoch)) ?? [];
-      return this.#stack({ ...batch, feeds: new Map([...batch.feeds, ...more]) }, count, step);
+      const feeds = new Map([...batch.feeds, ...more]);
+      return this.#stack({ ...batch, feeds }, samples, count, step);
     }
     const views = [
       await dataset.take(samples, { augment }),
       await dataset.take(samples, { augment: augment + 1 }),
     ];
-    return this.#stack(interleave(views as [Batch, Batch], count), count, step);
+    return this.#stack(interleave(views as [Batch, Batch], count), samples, count, step);
   }
 
   /** Stacked inputs of batches `from` … of an evaluation; the last one is filled up. */
@@ -69,7 +70,8 @@ export class Feeder {
     const samples = all.map((sample) => Math.min(sample, length - 1));
     const taken = await dataset.take(samples);
     const pair = () => interleave([taken, taken], count);
-    const feeds = new Map(await this.#stack(isPaired ? pair() : taken, count, -1 - from));
+    const given = isPaired ? pair() : taken;
+    const feeds = new Map(await this.#stack(given, samples, count, -1 - from));
     const real = Float32Array.from({ length: batch * count }, (_, i) => {
       const inStep = (i % batch) % rows;
       return from * rows + Math.floor(i / batch) * rows + inStep < length ? 1 : 0;
@@ -77,7 +79,12 @@ export class Feeder {
     return feeds.set(REAL, Tensor.of('float32', [count, batch], real));
   }
 
-  async #stack(given: Batch, count: number, step: number): Promise<Feeds> {
+  async #stack(
+    given: Batch,
+    samples: readonly number[],
+    count: number,
+    step: number,
+  ): Promise<Feeds> {
     const { inputs, targets, masking, seed } = this.#options;
     const batch = masking ? maskTokens(given, masking, `${seed}/${step}`) : given;
     const specs = new Map(targets.map((spec) => [`${PREFIX}${spec.name}`, spec]));
@@ -85,8 +92,7 @@ export class Feeder {
     for (const { name, shape } of inputs) {
       if (OWN.has(name)) continue;
       const spec = specs.get(name);
-      const rows = (shape[0] ?? 1) * count;
-      const tensor = spec ? targetOf(spec, batch.targets, rows) : batch.feeds.get(name);
+      const tensor = spec ? targetOf(spec, batch.targets, samples) : batch.feeds.get(name);
       if (tensor) feeds.set(name, tensor.reshape([count, ...shape]));
     }
     return feeds;

@@ -5,6 +5,7 @@
 import type { Model, Value } from '../graph/index.ts';
 import { isFloat } from '../tensor/dtype.ts';
 import { elementsOf } from '../tensor/elements.ts';
+import { isDataStatistic } from './standardize.ts';
 
 export interface Parameters {
   readonly trained: readonly Value[];
@@ -45,6 +46,7 @@ function whyNot(value: Value): string | undefined {
     ({ node, index }) => /^(De)?[Qq]uantizeLinear$/.test(node.op) && index > 0,
   );
   if (isScale) return 'a scale';
+  if (isDataStatistic(value)) return 'a statistic of the data';
   if (isMask(value)) return 'a mask';
   return undefined;
 }
