@@ -1,5 +1,6 @@
 // What `eval` says: one table that is the trade-off, the differences, the details of the task.
 
+import { basename } from 'node:path';
 import type { Comparison, Difference, Interval } from '../metrics/bootstrap.ts';
 import { modelCost } from '../ops/cost.ts';
 import {
@@ -62,6 +63,12 @@ export function evalBlocks(rows: readonly EvalRow[]): Block[] {
   return [{ facts }, tradeOff(rows), ...differences(rows)];
 }
 
+/** The file alone, where no other model is called so. */
+function nameIn(rows: readonly EvalRow[], { judged: { path } }: EvalRow): string {
+  const name = basename(path);
+  return rows.filter(({ judged }) => basename(judged.path) === name).length > 1 ? path : name;
+}
+
 function shownMetrics(rows: readonly EvalRow[]): string[] {
   const found = new Set(rows.flatMap(({ values }) => Object.keys(values)));
   return (rows[0]?.judged.task.shown ?? []).filter((name) => found.has(name));
@@ -88,7 +95,7 @@ function tradeOff(rows: readonly EvalRow[]): Table {
       ...['file', 'parameters', 'FLOPs'].map(right),
     ],
     rows: rows.map((row) => [
-      row.judged.path,
+      nameIn(rows, row),
       ...names.map((name, i) => cell(row, name, i === 0)),
       ...(timed ? timing(row) : []),
       formatBytes(modelBytes(row.judged.path)),
@@ -110,7 +117,7 @@ function differences(rows: readonly EvalRow[]): Table[] {
   if (!baseline || others.length === 0) return [];
   return [
     {
-      title: `Against ${baseline.judged.path}, sample by sample (95 % interval)`,
+      title: `Against ${nameIn(rows, baseline)}, sample by sample (95 % interval)`,
       columns: [
         { name: 'model' },
         { name: 'metric' },
@@ -122,7 +129,7 @@ function differences(rows: readonly EvalRow[]): Table[] {
       rows: others.flatMap((row) =>
         names.flatMap((name) => {
           const found = row.comparison?.differences[name];
-          return found ? [differenceRow(row, name, found)] : [];
+          return found ? [[nameIn(rows, row), ...differenceCells(row, name, found)]] : [];
         }),
       ),
     },
@@ -130,17 +137,17 @@ function differences(rows: readonly EvalRow[]): Table[] {
 }
 
 /** Where samples are right or wrong, the probability of chance is that of McNemar's exact test. */
-function differenceRow(row: EvalRow, name: string, found: Difference): Cell[] {
+function differenceCells(row: EvalRow, name: string, found: Difference): Cell[] {
   const { difference, low, high, verdict } = found;
   const exact = name === 'accuracy' ? row.comparison?.mcnemar?.p : undefined;
   const p = exact ?? found.p;
+  const isSame = difference === 0 && low === 0 && high === 0;
   return [
-    row.judged.path,
     name,
     signed(difference),
     `${signed(low)} … ${signed(high)}`,
     p < 0.001 ? '<0.001' : p.toFixed(3),
-    verdict === 'unclear' ? 'may be chance' : verdict,
+    isSame ? 'the same' : verdict === 'unclear' ? 'may be chance' : verdict,
   ];
 }
 
@@ -156,6 +163,7 @@ function classRows({ dataset, evaluation }: Judged): Json {
 function fixed(value: number): string {
   const size = Math.abs(value);
   if (size >= 1000) return value.toFixed(0);
+  if (size > 0 && size < 0.001) return String(Number(value.toPrecision(2)));
   return size >= 10 ? value.toFixed(2) : value.toFixed(4);
 }
 

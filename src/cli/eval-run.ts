@@ -4,7 +4,7 @@ import type { Dataset } from '../data/dataset.ts';
 import { inputSpecs, unfeedableInputs } from '../data/inputs.ts';
 import { openDataset } from '../data/open.ts';
 import type { DataOptions } from '../data/options.ts';
-import { taskUnknown } from '../errors/eval.ts';
+import { noTarget, taskUnknown } from '../errors/eval.ts';
 import { cannotFeed } from '../errors/verify.ts';
 import type { Model } from '../graph/index.ts';
 import type { Evaluation } from '../metrics/evaluation.ts';
@@ -12,7 +12,7 @@ import type { Reporter } from '../report/reporter.ts';
 import type { SessionOptions } from '../runtime/options.ts';
 import { loadModel } from '../runtime/runner.ts';
 import { TASKS, taskNamed } from '../tasks/index.ts';
-import { isClassScores } from '../tasks/ports.ts';
+import { recogniseTask } from '../tasks/recognise.ts';
 import type { Run, Task, TaskOptions } from '../tasks/task.ts';
 import type { Feeds } from '../tensor/feeds.ts';
 import { readSound } from './models.ts';
@@ -87,20 +87,17 @@ function readFeedable(path: string, sizes: ReadonlyMap<string, number>): Model {
   return model;
 }
 
-/** Scores of classes with whole numbers beside them, boxes, or numbers of the output's shape. */
+/** By the first batch. */
 async function recognise(dataset: Dataset, run: Run, size: number): Promise<Task> {
   const names = TASKS.map(({ name }) => name);
   for await (const batch of dataset.batches(size)) {
-    if (batch.targets.has('truth') && batch.targets.has('placement')) return taskNamed('detect');
     const outputs = await run(batch.feeds);
-    const scores = [...outputs.values()].filter(isClassScores);
-    const labels = [...batch.targets.values()].find(({ size: n }) => n === batch.count);
-    const isWhole = labels && labels.dtype !== 'string' && labels.numbers().every(Number.isInteger);
-    if (scores.length === 1 && isWhole) return taskNamed('classify');
-    const targets = [...batch.targets.keys()];
-    const found =
-      targets.length > 0 ? `the data has ${targets.join(', ')}` : 'the data has no targets';
-    throw taskUnknown(names, `${found}, the model gives ${[...outputs.keys()].join(', ')}`);
+    const found = recogniseTask(batch, outputs);
+    if (found) return taskNamed(found);
+    const targets = [...batch.targets.keys()].join(', ');
+    if (targets === '') throw noTarget('', []);
+    const given = [...outputs.keys()].join(', ');
+    throw taskUnknown(names, `the data has ${targets}, the model gives ${given}`);
   }
   throw taskUnknown(names, 'the data is empty');
 }

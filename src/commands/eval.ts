@@ -71,11 +71,16 @@ export default class Eval extends BaseCommand<typeof Eval> {
     if (predictions !== undefined) writePredictions(predictions, judged[0]);
     const rows = await this.#rows(judged, await this.#bench(judged, { provider, device }));
     const metrics = rows.map((row) => [row.judged.path, evalMetrics(row)] as const);
+    this.#checkMetric(rows[0]);
     const unmet = limit === undefined ? undefined : this.#unmet(rows, limit);
     return {
       input: judged.map(({ model, path }) => summarize(model, path)),
       metrics: metrics.length === 1 ? (metrics[0]?.[1] ?? {}) : Object.fromEntries(metrics),
-      warnings: [...(note ? [{ code: 'provider', message: note }] : []), ...this.#notTimed(judged)],
+      warnings: [
+        ...(note ? [{ code: 'provider', message: note }] : []),
+        ...this.#notTimed(judged),
+        ...judged.flatMap(classesDiffer),
+      ],
       blocks: evalBlocks(rows),
       ...(unmet ? { unmet } : {}),
     };
@@ -158,12 +163,17 @@ export default class Eval extends BaseCommand<typeof Eval> {
       }));
   }
 
+  #checkMetric(first: EvalRow | undefined): void {
+    const { metric } = this.flags;
+    const known = Object.keys(first?.values ?? {});
+    if (metric !== undefined && !known.includes(metric)) throw noSuchMetric(metric, known);
+  }
+
   #unmet(rows: readonly EvalRow[], limit: number): XformError | undefined {
     const [baseline, ...others] = rows;
     if (!baseline) return undefined;
     const metric = this.flags.metric ?? baseline.judged.task.main;
-    const before = baseline.values[metric];
-    if (before === undefined) throw noSuchMetric(metric, Object.keys(baseline.values));
+    const before = baseline.values[metric] ?? Number.NaN;
     const sign = directionOf(metric) === 'lower' ? -1 : 1;
     for (const { judged, values } of others) {
       const after = values[metric] ?? Number.NaN;
@@ -177,6 +187,15 @@ export default class Eval extends BaseCommand<typeof Eval> {
 interface Timing {
   readonly result?: BenchResult | undefined;
   readonly macs: number | undefined;
+}
+
+/** Labels are positions among the classes: where there are more scores than classes, they may be others. */
+function classesDiffer({ path, dataset, evaluation }: Judged): Warning[] {
+  const scores = Math.sqrt(evaluation.confusion?.().length ?? 0);
+  const { classes } = dataset;
+  if (!classes || scores === 0 || classes.length === scores) return [];
+  const message = `the data has ${classes.length} classes, the model scores of ${scores}: name the classes in the order of its outputs with --classes`;
+  return [{ code: 'classes-differ', message, where: path }];
 }
 
 /** What the model wrote or answered, a line per sample. */

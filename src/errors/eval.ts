@@ -25,7 +25,7 @@ export function noTarget(task: string, found: readonly string[]): XformError {
   return new XformError({
     kind: 'data',
     code: 'no-target',
-    message: `the data has no target for task ${task}`,
+    message: `the data has no target${task ? ` for task ${task}` : ''}`,
     where:
       found.length > 0 ? `beside the inputs it has: ${found.join(', ')}` : 'it has inputs only',
     hint: 'Call an array "labels", put images into class folders, or name a column with --label.',

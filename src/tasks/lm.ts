@@ -12,8 +12,8 @@ import type { Task } from './task.ts';
 export const lm: Task = {
   name: 'lm',
   main: 'loss',
-  shown: ['loss', 'perplexity', 'bits_per_byte', 'token_accuracy'],
-  collector({ options }) {
+  shown: ['loss', 'perplexity', 'bits_per_byte', 'accuracy'],
+  collector({ dataset, options }) {
     const scores = new LanguageModel();
     return {
       async add(batch, run) {
@@ -21,23 +21,31 @@ export const lm: Task = {
         const logits = pickOutput(outputs, options.output, isTokenScores);
         const [, length = 1, vocabulary = 1] = logits.shape;
         const wanted = wantedTokens(batch, length);
-        const bytes = batch.targets.get('bytes');
         const values = elementsOf(logits) as Float32Array;
-        scores.add(
-          {
-            ...tokenScores(values, vocabulary, wanted),
-            ...(bytes ? { bytes: numbersOf(bytes) } : {}),
-          },
-          [batch.count, length],
-        );
+        const bytes = dataset.decode && bytesOf(wanted, length, dataset.decode);
+        const told = tokenScores(values, vocabulary, wanted);
+        scores.add({ ...told, ...(bytes ? { bytes } : {}) }, [batch.count, length]);
       },
       finish: () => scores.finish(),
     };
   },
 };
 
+/** Bytes of the text that the tokens to be told stand for, per sample. */
+function bytesOf(
+  wanted: Int32Array,
+  length: number,
+  decode: (ids: readonly number[]) => string,
+): number[] {
+  return Array.from({ length: wanted.length / length }, (_, row) => {
+    const ids = wanted.subarray(row * length, (row + 1) * length).filter((id) => id >= 0);
+    // Bytes at the ends of a window may be parts of a character.
+    return Buffer.byteLength(decode([...ids]).replaceAll('\ufffd', '?'));
+  });
+}
+
 /** [N, S, V] */
-function isTokenScores(tensor: Tensor): boolean {
+export function isTokenScores(tensor: Tensor): boolean {
   return tensor.shape.length === 3 && isFloat(tensor.dtype);
 }
 

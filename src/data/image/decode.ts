@@ -19,7 +19,7 @@ const KERNELS = {
   bilinear: 'linear',
   bicubic: 'cubic',
   lanczos: 'lanczos3',
-} as const satisfies Record<Resample, string>;
+} as const satisfies Record<Exclude<Resample, 'nearest-floor'>, string>;
 
 /** Loaded when the first image is: most commands never see one. */
 async function loadSharp(): Promise<typeof import('sharp').default> {
@@ -62,14 +62,18 @@ export async function decode(path: string, geometry: Geometry, channels: number)
     const { scaled } = placement;
     let image = sharp(path, { failOn: 'error' }).toColourspace(channels === 1 ? 'b-w' : 'srgb');
     image = image.removeAlpha();
-    if (scaled.width !== original.width || scaled.height !== original.height) {
-      const kernel = KERNELS[geometry.resample];
+    const { resample } = geometry;
+    const isOther = scaled.width !== original.width || scaled.height !== original.height;
+    if (isOther && resample !== 'nearest-floor') {
+      const kernel = KERNELS[resample];
       image = image.resize({ ...scaled, fit: 'fill', kernel, fastShrinkOnLoad: false });
     }
     const { data, info } = await image.raw().toBuffer({ resolveWithObject: true });
     const whole = info.channels === channels ? data : pickChannels(data, info.channels, channels);
+    const isPicked = isOther && resample === 'nearest-floor';
+    const sized = isPicked ? pickPixels(whole, original, scaled, channels) : whole;
     return {
-      data: put(whole, placement, channels, geometry.pad),
+      data: put(sized, placement, channels, geometry.pad),
       ...placement.output,
       placement,
       original,
@@ -87,6 +91,20 @@ function pickChannels(data: Uint8Array, found: number, wanted: number): Uint8Arr
   for (let i = 0; i < pixels; i++) {
     for (let c = 0; c < wanted; c++) {
       out[i * wanted + c] = data[i * found + Math.min(c, found - 1)] as number;
+    }
+  }
+  return out;
+}
+
+/** Pixel (x, y) is that at (⌊x · width / new width⌋, ⌊y · height / new height⌋). */
+function pickPixels(data: Uint8Array, from: Size, to: Size, channels: number): Uint8Array {
+  const out = new Uint8Array(to.width * to.height * channels);
+  for (let y = 0; y < to.height; y++) {
+    const row = Math.floor((y * from.height) / to.height) * from.width;
+    for (let x = 0; x < to.width; x++) {
+      const at = (row + Math.floor((x * from.width) / to.width)) * channels;
+      const target = (y * to.width + x) * channels;
+      for (let c = 0; c < channels; c++) out[target + c] = data[at + c] as number;
     }
   }
   return out;

@@ -10,7 +10,8 @@ export interface Size {
 export const FITS = ['short', 'stretch', 'letterbox', 'letterbox-centre'] as const;
 export type Fit = (typeof FITS)[number];
 
-export const RESAMPLES = ['nearest', 'bilinear', 'bicubic', 'lanczos'] as const;
+/** As PIL has them; `nearest-floor` takes the pixel at the corner and not in the middle, as OpenCV does. */
+export const RESAMPLES = ['nearest', 'nearest-floor', 'bilinear', 'bicubic', 'lanczos'] as const;
 export type Resample = (typeof RESAMPLES)[number];
 
 export interface Geometry {
