@@ -1,7 +1,7 @@
 // From a model as it is read to the graphs of a training run: the step with its gradients, and the
 // forward pass for validation, both over the same weights.
 
-import { inputNotStatic, noFloatOutput } from '../errors/train.ts';
+import { inputNotStatic, noFloatOutput, outputSizeOpen } from '../errors/train.ts';
 import {
   allGraphs,
   isStatic,
@@ -48,8 +48,12 @@ export async function plainModel(original: Model, batch: number, sample: Feeds):
     throw inputNotStatic(value.name, printShape(value.shape));
   }
   const settled = await withPasses(lifted, SETTLED);
-  inferTypes(settled);
+  const [problem] = inferTypes(settled);
   floatsFirst(settled);
+  const [output] = settled.graph.outputs;
+  if (output && !(output.shape && isStatic(output.shape))) {
+    throw outputSizeOpen(output.name, printShape(output.shape), problem?.message);
+  }
   return settled;
 }
 

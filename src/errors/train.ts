@@ -43,6 +43,21 @@ export function batchIsFixed(node: Place, own: number, batch: number): XformErro
   });
 }
 
+/** Sizes do not follow from those of the inputs; `problem`: what inference stumbled over. */
+export function outputSizeOpen(
+  output: string,
+  shape: string,
+  problem: string | undefined,
+): XformError {
+  const because = problem ? `: ${problem}` : '';
+  return new XformError({
+    kind: 'model',
+    code: 'output-size-open',
+    message: `training needs every size of the first output, but "${output}" is ${shape} with inputs of these sizes${because}`,
+    hint: 'Give data of the size that the model was made for, or fix open dimensions with --set NAME=VALUE.',
+  });
+}
+
 export function gradientNeedsShape(node: Place, value: string): XformError {
   return new XformError({
     kind: 'model',
