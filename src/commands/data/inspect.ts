@@ -36,7 +36,7 @@ export default class DataInspect extends BaseCommand<typeof DataInspect> {
   protected override async work(): Promise<Outcome> {
     const { data } = this.args;
     // All that is broken is to be named, not only the first.
-    const options = { ...dataOptionsFrom(this.flags), skipBad: true };
+    const options = { ...dataOptionsFrom(this.flags), skipBad: true, onSkipped: undefined };
     const model = this.args.model === undefined ? undefined : readSound(this.args.model);
     if (model) setSizes(model, this.sizes);
     const { dataset, survey: found, problems } = await this.#look(data, options, model);
