@@ -225,6 +225,13 @@ describe('what does not fit a model', () => {
     });
   });
 
+  it('may be the order of the classes', async () => {
+    const { data } = caseOf('class folders');
+    const { code, report } = await inspect(data, 'fixtures/digits.onnx');
+    expect([code, report.metrics.problems]).toEqual([0, []]);
+    expect(report.warnings).toMatchObject([{ code: 'classes-differ' }]);
+  });
+
   it('needs a model for random numbers', async () => {
     expect((await xform(['data', 'inspect', 'random'])).code).toBe(2);
     const { code, report } = await inspect('random', caseOf('npz').model);
