@@ -57,8 +57,8 @@ function openPath(request: DataRequest): Promise<Dataset> {
   if (!found) throw noSuchData(path);
   const isFolder = found.isDirectory();
   if (options.bytes && isFolder) return openFileBytes(request, options.bytes);
-  const kind = KINDS.find((k) => k.matches(path, isFolder));
-  const known = () => [NOISE, ...KINDS.map((k) => k.summary), FILE_BYTES];
+  const kind = findKind(path, isFolder, options);
+  const known = () => [NOISE, ...KINDS.map((k) => k.summary), PARALLEL, FILE_BYTES];
   if (!kind) throw unknownDataKind(path, known());
   return kind.open(request);
 }
@@ -68,5 +68,15 @@ export function kindOf(spec: string, options: DataOptions): string | undefined {
   const found = statSync(spec, { throwIfNoEntry: false });
   if (!found) return spec === NOISE ? NOISE : PARALLEL;
   if (options.bytes && found.isDirectory()) return FILE_BYTES;
-  return KINDS.find((kind) => kind.matches(spec, found.isDirectory()))?.summary;
+  return findKind(spec, found.isDirectory(), options)?.summary;
+}
+
+/** By its name; whatever a file is called, with --tokenizer it is text. */
+function findKind(
+  path: string,
+  isFolder: boolean,
+  { tokenizer }: DataOptions,
+): DataKind | undefined {
+  const isText = tokenizer !== undefined && !isFolder;
+  return KINDS.find((kind) => kind.matches(path, isFolder)) ?? (isText ? text : undefined);
 }

@@ -105,6 +105,13 @@ describe('data without a model', () => {
     expect(shapesOf(await look(data, { ...images, ...options }))).toEqual(shapes);
   });
 
+  it('is text, whatever the file is called, with a tokenizer', async () => {
+    expect(shapesOf(await look(at('b.de'), { tokenizer: 'byte', seq: 10 }))).toEqual([
+      ['input_ids', [10]],
+    ]);
+    await expect(look(at('b.de'))).rejects.toMatchObject({ code: 'data-kind-unknown' });
+  });
+
   it('leaves arrays of other lengths alone', async () => {
     const floats = (...shape: number[]) =>
       npyBytes('<f4', shape, new Float32Array(shape.reduce((a, b) => a * b, 1)));
