@@ -119,7 +119,8 @@ ${rows.join('\n')}
 
 The known figures on CIFAR-10 are those of a JPEG decoder that repeats the samples of halved colour planes (jpeg-js):
 with it all four are met to the sample. xform decodes as libjpeg-turbo does, and Pillow with it: between samples,
-colours are interpolated. The known AP50 is of 96 images, of which 48 are here.
+colours are interpolated. The known AP50 is of 96 images, of which 48 are here;
+here and there images are scaled by filters that differ by up to three levels of 255.
 
 \`\`\`sh
 ${commands.join('\n')}

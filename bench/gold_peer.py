@@ -102,9 +102,10 @@ def yolox():
         y = outputs('yolox_nano', canvas[None, :, :, ::-1].transpose(0, 3, 1, 2))[0]
         centre, sides = (y[:, :2] + grid[:, :2]) * grid[:, 2:], np.exp(y[:, 2:4]) * grid[:, 2:]
         boxes = np.concatenate([centre - sides / 2, centre + sides / 2], 1) / ratio
+        best = y[:, 5:].argmax(1)
         for k, category in enumerate(categories):
             score = y[:, 4] * y[:, 5 + k]
-            chosen = np.flatnonzero(score > 0.01)
+            chosen = np.flatnonzero((score > 0.01) & (best == k))
             for i in suppressed(boxes, chosen[np.argsort(-score[chosen], kind='stable')], 0.45):
                 left, top, right, bottom = boxes[i].tolist()
                 found.append({'image_id': info['id'], 'category_id': category, 'score': float(score[i]),
@@ -118,4 +119,21 @@ def yolox():
     yield 'yolox_nano', {'ap50': float(judge.stats[1])}
 
 
-print(json.dumps({name: found for make in (mnist, cifar, imagenet, yolox) for name, found in make()}))
+def magika():
+    names = open(at('classes', 'magika-v3.3.txt')).read().split()
+    root = at('magika_tests_basic', 'tests_data', 'basic')
+    rows, labels = [], []
+    for folder, _, files in sorted(os.walk(root)):
+        for file in files:
+            content = open(os.path.join(folder, file), 'rb').read()
+            if len(content) < 8:
+                continue
+            begin, end = content[:4096].lstrip()[:1024], content[-4096:].rstrip()[-1024:]
+            gap = [256] * (2048 - len(begin) - len(end))
+            rows.append(list(begin) + gap + list(end))
+            labels.append(names.index(os.path.basename(folder)))
+    yield 'magika_v3_3', scores('magika_v3_3', np.array(rows, np.int32), np.array(labels))
+
+
+makers = (mnist, cifar, imagenet, magika, yolox)
+print(json.dumps({name: found for make in makers for name, found in make()}))

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 for (const name of [
   'startup',
+  'gold',
   'optimize',
   'large-model',
   'quantize',

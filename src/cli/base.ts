@@ -8,6 +8,7 @@ import type { Block, Json, Outcome, Report } from '../report/report.ts';
 import { Reporter } from '../report/reporter.ts';
 import { wantsColor } from './color.ts';
 import { errorJson, reportFailure } from './failure.ts';
+import { skippedWarnings } from './skipped.ts';
 
 export const PROVIDERS = ['auto', 'cpu', 'cuda', 'tensorrt', 'webgpu', 'coreml', 'dml'] as const;
 export type ProviderName = (typeof PROVIDERS)[number];
@@ -131,7 +132,8 @@ export abstract class BaseCommand<T extends typeof Command = typeof Command> ext
   }
 
   async #publish(outcome: Outcome, seconds: number): Promise<void> {
-    for (const warning of outcome.warnings ?? []) this.reporter.warn(warning);
+    const warnings = [...(outcome.warnings ?? []), ...skippedWarnings()];
+    for (const warning of warnings) this.reporter.warn(warning);
     const report: Report = {
       command: this.id ?? '',
       version: this.config.version,

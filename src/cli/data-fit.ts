@@ -50,14 +50,29 @@ export async function attempt<T>(work: () => Promise<T>): Promise<T | XformError
   }
 }
 
-/** Labels that no output of the model can say. */
-export function targetProblems(model: Model, { classes, targets }: Survey): XformError[] {
+/** The one output that scores classes, and of how many. */
+function scoresOf(model: Model): { name: string; scores: number } | undefined {
   inferTypes(model);
   const [output, ...others] = model.graph.outputs.filter(isScores);
+  const scores = output?.shape?.[1];
+  if (!output || others.length > 0 || typeof scores !== 'number') return undefined;
+  return { name: output.name, scores };
+}
+
+/** The number of classes that a model tells apart; undefined where it is no classifier. */
+export function classCount(model: Model): number | undefined {
+  const scores = scoresOf(model)?.scores ?? 1;
+  return scores > 1 ? scores : undefined;
+}
+
+/** Labels that no output of the model can say. */
+export function targetProblems(model: Model, { classes, targets }: Survey): XformError[] {
+  const output = scoresOf(model);
   const target = targets.find(({ name }) => /^(labels?|y|targets?)$/.test(name));
-  if (!output || others.length > 0 || !target) return [];
-  const scores = scoresOf(output);
-  if (scores === undefined) return [];
+  // Test data holds whole outputs, under their names.
+  const isOutput = model.graph.outputs.some(({ name }) => name === target?.name);
+  if (!output || !target || isOutput) return [];
+  const { scores } = output;
   const isOne = target.shape.every((size) => size === 1);
   if (!isOne) {
     const [width, ...more] = target.shape;
@@ -78,9 +93,4 @@ function isScores({ dtype, shape }: Value): boolean {
   return (
     dtype !== undefined && isFloat(dtype) && rest.length > 0 && rest.slice(1).every((d) => d === 1)
   );
-}
-
-function scoresOf({ shape }: Value): number | undefined {
-  const scores = shape?.[1];
-  return typeof scores === 'number' ? scores : undefined;
 }

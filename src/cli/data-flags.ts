@@ -15,6 +15,7 @@ import {
 import { readPreprocessor } from '../data/image/preprocess.ts';
 import { type DataOptions, parseNormalize, parseSplit } from '../data/options.ts';
 import { badFlagValue } from '../errors/usage.ts';
+import { noteSkipped } from './skipped.ts';
 
 const group = { helpGroup: 'DATA' } as const;
 
@@ -235,6 +236,7 @@ export function dataOptionsFrom(flags: DataFlagValues): DataOptions {
     seconds: flags.seconds === undefined ? undefined : parseAmount('seconds', flags.seconds),
     bytes: flags.bytes === undefined ? undefined : parseBytes(flags.bytes),
     skipBad: flags['skip-bad'],
+    onSkipped: noteSkipped,
   };
 }
 

@@ -51,7 +51,9 @@ async function bufferOf(old: Ordered, limit: number | undefined, seed: number): 
   if (limit === undefined || limit >= old.length) return all;
   const labels: number[] = [];
   for (let at = 0; at < old.length; at += CHUNK) {
-    const { targets, count } = await old.take(all.slice(at, at + CHUNK));
+    const chunk = all.slice(at, at + CHUNK);
+    const targets = (await old.targets?.(chunk)) ?? (await old.take(chunk)).targets;
+    const count = chunk.length;
     labels.push(...(classLabels(targets, count) ?? new Array<number>(count).fill(0)));
   }
   return balanced(labels, limit, seed);

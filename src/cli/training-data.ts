@@ -17,6 +17,9 @@ export interface TrainingData {
   open(path: string): Promise<Dataset>;
 }
 
+/** Limits are of the data that is trained on. */
+const ALL = { limit: undefined, limitPerClass: undefined };
+
 export async function openTrainingData(
   model: Model,
   flags: TrainingFlagValues,
@@ -26,12 +29,12 @@ export async function openTrainingData(
   const { split: _, part: __, ...whole } = options;
   const tokenizer = data.vocabulary ?? options.tokenizer;
   const alike = { ...whole, tokenizer, classes: data.classes ?? options.classes };
-  const open = (path: string) => openSamples(path, model, { ...alike, limit: undefined });
+  const open = (path: string) => openSamples(path, model, { ...alike, ...ALL });
   if (flags.val) {
     return { data, validation: await openSamples(flags.val, model, alike), open };
   }
   if (options.split === undefined) return { data, validation: undefined, open };
-  const rest = { ...options, part: 'rest', limit: undefined } as const;
+  const rest = { ...options, ...ALL, part: 'rest' } as const;
   return { data, validation: await openSamples(flags.data ?? '', model, rest), open };
 }
 

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { Args } from '@oclif/core';
 import { BaseCommand, threadsFlag } from '../cli/base.ts';
 import { prepareModel } from '../cli/bench-inputs.ts';
+import { classWarning } from '../cli/class-warning.ts';
 import { dataFlags, dataOptionsFrom } from '../cli/data-flags.ts';
 import { evalFlags, taskOptionsFrom } from '../cli/eval-flags.ts';
 import { type EvalRow, evalBlocks, evalMetrics } from '../cli/eval-report.ts';
@@ -79,7 +80,9 @@ export default class Eval extends BaseCommand<typeof Eval> {
       warnings: [
         ...(note ? [{ code: 'provider', message: note }] : []),
         ...this.#notTimed(judged),
-        ...judged.flatMap(classesDiffer),
+        ...judged.flatMap(({ path, dataset, evaluation }) =>
+          classWarning(dataset.classes, Math.sqrt(evaluation.confusion?.().length ?? 0), path),
+        ),
       ],
       blocks: evalBlocks(rows),
       ...(unmet ? { unmet } : {}),
@@ -187,15 +190,6 @@ export default class Eval extends BaseCommand<typeof Eval> {
 interface Timing {
   readonly result?: BenchResult | undefined;
   readonly macs: number | undefined;
-}
-
-/** Labels are positions among the classes: where there are more scores than classes, they may be others. */
-function classesDiffer({ path, dataset, evaluation }: Judged): Warning[] {
-  const scores = Math.sqrt(evaluation.confusion?.().length ?? 0);
-  const { classes } = dataset;
-  if (!classes || scores === 0 || classes.length === scores) return [];
-  const message = `the data has ${classes.length} classes, the model scores of ${scores}: name the classes in the order of its outputs with --classes`;
-  return [{ code: 'classes-differ', message, where: path }];
 }
 
 /** What the model wrote or answered, a line per sample. */

@@ -1,7 +1,7 @@
 // Columns of a table on the way to arrays: numbers (lists of numbers, too), texts, labels.
 
 import { basename } from 'node:path';
-import { brokenFile, noSuchColumn, notANumber, unknownClass } from '../errors/data.ts';
+import { brokenSample, noSuchColumn, notANumber, unknownClass } from '../errors/data.ts';
 import { XformError } from '../errors/error.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { BadSamples } from './bad-samples.ts';
@@ -65,7 +65,7 @@ export class NumberColumns implements Collector {
     this.#shape ??= shape;
     if (shape.join() !== this.#shape.join()) {
       const [found, wanted] = [shape, this.#shape].map((s) => `[${s.join(', ')}]`);
-      throw brokenFile(row.where, `the row holds ${found} numbers, those before it ${wanted}`);
+      throw brokenSample(row.where, `the row holds ${found} numbers, those before it ${wanted}`);
     }
     return () => this.#values.append(values);
   }
@@ -160,7 +160,7 @@ export class LabelColumn implements Collector {
     const cell = row.cells[this.columns[0] as number];
     if (isList(cell)) return this.#lists.read(row, names);
     const text = textOf(typeof cell === 'boolean' && !this.#given ? Number(cell) : cell).trim();
-    if (text === '') throw brokenFile(row.where, 'the row has no label');
+    if (text === '') throw brokenSample(row.where, 'the row has no label');
     if (this.#given?.includes(text) === false) throw unknownClass(text, this.#given, row.where);
     return () => {
       this.#texts.push(text);
@@ -227,7 +227,7 @@ function readNumbers(
   }
   const shapes = Array.from(cell, (item) => readNumbers(item, values, at));
   if (shapes.some((shape) => shape.join() !== shapes[0]?.join())) {
-    throw brokenFile(at.where, `the lists in column "${at.name}" differ in length`);
+    throw brokenSample(at.where, `the lists in column "${at.name}" differ in length`);
   }
   return [shapes.length, ...(shapes[0] ?? [])];
 }

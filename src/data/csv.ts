@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { type CsvError, parse } from 'csv-parse';
-import { brokenFile, emptyData } from '../errors/data.ts';
+import { brokenFile, brokenSample, emptyData } from '../errors/data.ts';
 import { XformError } from '../errors/error.ts';
 import type { BadSamples } from './bad-samples.ts';
 import { isPacked, unpacked } from './packed.ts';
@@ -64,7 +64,7 @@ async function* rowsOf(path: string, bad: BadSamples, delimiter: string): AsyncG
     info: true,
     skip_records_with_error: true,
     on_skip: (error) => {
-      if (error) bad.add(brokenFile(whereOf(path, error), error.message));
+      if (error) bad.add(brokenSample(whereOf(path, error), error.message));
       return undefined;
     },
   });

@@ -4,7 +4,13 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { parse } from 'csv-parse/sync';
-import { brokenFile, emptyData, labelPatternFails, unknownClass } from '../errors/data.ts';
+import {
+  brokenFile,
+  brokenSample,
+  emptyData,
+  labelPatternFails,
+  unknownClass,
+} from '../errors/data.ts';
 import type { BadSamples } from './bad-samples.ts';
 import { numbersArray } from './columns.ts';
 import type { DataOptions } from './options.ts';
@@ -131,8 +137,8 @@ function namedByTable(path: string, bad: BadSamples): NamedFile[] {
   rows.forEach(([file = '', name = ''], i) => {
     if (i === 0 && isHeader) return;
     const at = `${where}:${i + 1}`;
-    if (!existsSync(join(path, file))) bad.add(brokenFile(at, `there is no file "${file}"`));
-    else if (name === '') bad.add(brokenFile(at, `"${file}" has no label`));
+    if (!existsSync(join(path, file))) bad.add(brokenSample(at, `there is no file "${file}"`));
+    else if (name === '') bad.add(brokenSample(at, `"${file}" has no label`));
     else named.push({ path: join(path, file), name, at });
   });
   if (named.length === 0) throw emptyData(where, bad);

@@ -1,6 +1,6 @@
 // JSON lines: one object per line, .jsonl or .ndjson, plain or gzipped. Columns are the keys of the first.
 
-import { brokenFile, emptyData } from '../errors/data.ts';
+import { brokenSample, emptyData } from '../errors/data.ts';
 import type { BadSamples } from './bad-samples.ts';
 import { linesOf } from './packed.ts';
 import type { TableReader } from './table-reader.ts';
@@ -42,10 +42,10 @@ function parseObject(text: string, where: string): Record<string, unknown> {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw brokenFile(where, `the line is not JSON: ${(error as Error).message}`);
+    throw brokenSample(where, `the line is not JSON: ${(error as Error).message}`);
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
     return value as Record<string, unknown>;
   }
-  throw brokenFile(where, 'the line is not a JSON object');
+  throw brokenSample(where, 'the line is not a JSON object');
 }

@@ -1,7 +1,7 @@
 // Lines of text as tables: "label text", text alone, or two files whose lines belong together.
 
 import { statSync } from 'node:fs';
-import { brokenFile, countsDiffer, noSuchData } from '../errors/data.ts';
+import { brokenSample, countsDiffer, noSuchData } from '../errors/data.ts';
 import { BadSamples } from './bad-samples.ts';
 import type { Dataset } from './dataset.ts';
 import type { DataRequest } from './kind.ts';
@@ -26,7 +26,7 @@ export function openLines(request: DataRequest): Promise<Dataset> {
         const where = `${path}:${line}`;
         const found = isLabelled ? /^(\S+)\s+(.*)$/.exec(text) : [text, text];
         if (found) yield { where, cells: found.slice(1) };
-        else bad.add(brokenFile(where, 'the line is not a label and a text'));
+        else bad.add(brokenSample(where, 'the line is not a label and a text'));
       }
     },
   };

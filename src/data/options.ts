@@ -2,6 +2,7 @@
 // flags; the words are those of the command line.
 
 import { badFlagValue } from '../errors/usage.ts';
+import type { BadSamples } from './bad-samples.ts';
 import type { BytePlan } from './file-bytes.ts';
 import type { Augmentation } from './image/augment.ts';
 import type { Geometry } from './image/geometry.ts';
@@ -75,6 +76,8 @@ export interface DataOptions {
   readonly bytes?: BytePlan | undefined;
   /** Samples that cannot be used are left out; else they are errors. */
   readonly skipBad?: boolean | undefined;
+  /** Told where some were. */
+  readonly onSkipped?: ((bad: BadSamples) => void) | undefined;
 }
 
 /** `train=0.8` → 0.8. */

@@ -2,7 +2,7 @@
 // "Multimedia Programming Interface", and WAVEFORMATEXTENSIBLE.
 
 import { fstatSync } from 'node:fs';
-import { brokenFile } from '../errors/data.ts';
+import { brokenSample } from '../errors/data.ts';
 import { readAt, withFile } from './open-file.ts';
 
 export interface Wav {
@@ -46,7 +46,7 @@ export function openWav(path: string): Wav {
     const { size } = fstatSync(file);
     const riff = viewAt(file, 0, Math.min(12, size));
     if (textAt(riff, 0) !== 'RIFF' || textAt(riff, 8) !== 'WAVE') {
-      throw brokenFile(path, 'this is not a WAV file');
+      throw brokenSample(path, 'this is not a WAV file');
     }
     let format: { code: number; channels: number; rate: number; bits: number } | undefined;
     for (let at = 12; at + 8 <= size; ) {
@@ -55,11 +55,11 @@ export function openWav(path: string): Wav {
       const start = at + 8;
       if (textAt(head, 0) === 'fmt ') format = readFormat(path, file, start, length, size);
       if (textAt(head, 0) === 'data') {
-        if (!format) throw brokenFile(path, 'the samples come before their format');
+        if (!format) throw brokenSample(path, 'the samples come before their format');
         const { code, channels, rate, bits } = format;
         const encoding = ENCODINGS[`${code}/${bits}`];
         if (!encoding)
-          throw brokenFile(path, `samples of format ${code} with ${bits} bits cannot be read`);
+          throw brokenSample(path, `samples of format ${code} with ${bits} bits cannot be read`);
         // Programs that write to a pipe leave the length open.
         const bytes = Math.min(length, size - start);
         const frames = Math.floor(bytes / (encoding.bytes * channels));
@@ -68,17 +68,18 @@ export function openWav(path: string): Wav {
       // Chunks begin at even positions.
       at = start + length + (length % 2);
     }
-    throw brokenFile(path, 'the file has no samples');
+    throw brokenSample(path, 'the file has no samples');
   });
 }
 
 function readFormat(path: string, file: number, start: number, length: number, size: number) {
-  if (length < 16 || start + length > size) throw brokenFile(path, 'the format is cut off');
+  if (length < 16 || start + length > size) throw brokenSample(path, 'the format is cut off');
   const format = viewAt(file, start, Math.min(length, 40));
   const code = format.getUint16(0, true);
   const channels = format.getUint16(2, true);
   const rate = format.getUint32(4, true);
-  if (channels === 0 || rate === 0) throw brokenFile(path, 'the file has no channels, or no rate');
+  if (channels === 0 || rate === 0)
+    throw brokenSample(path, 'the file has no channels, or no rate');
   const isExtensible = code === EXTENSIBLE && format.byteLength >= 26;
   const own = isExtensible ? format.getUint16(24, true) : code;
   return { code: own, channels, rate, bits: format.getUint16(14, true) };
@@ -90,7 +91,8 @@ export function readWav(wav: Wav, length: number): Float32Array<ArrayBuffer> {
   const frames = Math.min(wav.frames, length);
   const width = encoding.bytes * channels;
   const view = withFile(path, (file) => viewAt(file, start, frames * width));
-  if (view.byteLength < frames * width) throw brokenFile(path, 'the file ended while it was read');
+  if (view.byteLength < frames * width)
+    throw brokenSample(path, 'the file ended while it was read');
   const samples = new Float32Array(length);
   for (let i = 0; i < frames; i++) {
     let sum = 0;

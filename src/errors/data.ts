@@ -35,6 +35,17 @@ export function brokenFile(path: string, what: string): XformError {
   return new XformError({ kind: 'data', code: 'data-broken', message: what, where: path });
 }
 
+/** A file, line or row that is one sample of many. */
+export function brokenSample(where: string, what: string): XformError {
+  return new XformError({
+    kind: 'data',
+    code: 'data-broken',
+    message: what,
+    where,
+    hint: 'Mend or remove it, or leave out all that is broken with --skip-bad; xform data inspect names it.',
+  });
+}
+
 export function unsupportedArray(where: string, what: string, hint: string): XformError {
   return new XformError({ kind: 'data', code: 'data-type', message: what, where, hint });
 }

@@ -3,7 +3,7 @@
 
 import { Random } from '../tensor/random.ts';
 import { directionOf } from './directions.ts';
-import type { Evaluation } from './evaluation.ts';
+import type { Evaluation, Metrics } from './evaluation.ts';
 
 export interface BootstrapOptions {
   /** How often the samples are drawn again; 1000 unless said. */
@@ -46,9 +46,8 @@ export function intervals(
   options: BootstrapOptions = {},
 ): Record<string, Interval> {
   const drawn = new Map<string, number[]>();
-  for (const samples of resamplesOf(evaluation.count, options)) {
-    for (const [name, value] of Object.entries(evaluation.compute(samples)))
-      push(drawn, name, value);
+  for (const metrics of drawsOf(evaluation, options)) {
+    for (const [name, value] of Object.entries(metrics)) push(drawn, name, value);
   }
   return Object.fromEntries([...drawn].map(([name, values]) => [name, intervalOf(values)]));
 }
@@ -57,13 +56,13 @@ export function intervals(
 export function compare(a: Evaluation, b: Evaluation, options: BootstrapOptions = {}): Comparison {
   if (a.count !== b.count) throw new RangeError(`${a.count} samples beside ${b.count}`);
   const drawn = new Map<string, number[]>();
-  for (const samples of resamplesOf(a.count, options)) {
-    const [before, after] = [a.compute(samples), b.compute(samples)];
-    for (const [name, value] of Object.entries(before)) {
-      const other = after[name];
+  const others = drawsOf(b, options);
+  drawsOf(a, options).forEach((metrics, i) => {
+    for (const [name, value] of Object.entries(metrics)) {
+      const other = others[i]?.[name];
       if (other !== undefined) push(drawn, name, other - value);
     }
-  }
+  });
   const [before, after] = [a.compute(), b.compute()];
   const differences: Record<string, Difference> = {};
   for (const [name, values] of drawn) {
@@ -97,6 +96,19 @@ function tosses(heads: number, all: number): number {
     sum += term;
   }
   return Math.exp(largest) * sum;
+}
+
+const drawsKept = new WeakMap<Evaluation, { readonly key: string; readonly draws: Metrics[] }>();
+
+/** Metrics of each resample; kept, as a model stands in an interval and in comparisons. */
+function drawsOf(evaluation: Evaluation, options: BootstrapOptions): readonly Metrics[] {
+  const key = JSON.stringify(options);
+  const kept = drawsKept.get(evaluation);
+  if (kept?.key === key) return kept.draws;
+  const samples = resamplesOf(evaluation.count, options);
+  const draws = Array.from(samples, (one) => evaluation.compute(one));
+  drawsKept.set(evaluation, { key, draws });
+  return draws;
 }
 
 function* resamplesOf(count: number, { resamples = 1000, seed = 0 }: BootstrapOptions) {

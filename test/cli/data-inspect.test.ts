@@ -105,6 +105,13 @@ describe('data without a model', () => {
     expect(shapesOf(await look(data, { ...images, ...options }))).toEqual(shapes);
   });
 
+  it('is text, whatever the file is called, with a tokenizer', async () => {
+    expect(shapesOf(await look(at('b.de'), { tokenizer: 'byte', seq: 10 }))).toEqual([
+      ['input_ids', [10]],
+    ]);
+    await expect(look(at('b.de'))).rejects.toMatchObject({ code: 'data-kind-unknown' });
+  });
+
   it('leaves arrays of other lengths alone', async () => {
     const floats = (...shape: number[]) =>
       npyBytes('<f4', shape, new Float32Array(shape.reduce((a, b) => a * b, 1)));
@@ -223,6 +230,13 @@ describe('what does not fit a model', () => {
       message: 'there are labels (4) outside of 0 to 1, the scores of output "y"',
       hint: expect.stringContaining('--expand-classes 5'),
     });
+  });
+
+  it('may be the order of the classes', async () => {
+    const { data } = caseOf('class folders');
+    const { code, report } = await inspect(data, 'fixtures/digits.onnx');
+    expect([code, report.metrics.problems]).toEqual([0, []]);
+    expect(report.warnings).toMatchObject([{ code: 'classes-differ' }]);
   });
 
   it('needs a model for random numbers', async () => {

@@ -1,7 +1,7 @@
 // All kinds of data for all commands that take some: each command opens each kind as it does in a run, and
 // some go through the program.
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
@@ -118,5 +118,20 @@ describe('the program', () => {
     expect(run.stderr).not.toMatch(/^error/m);
     expect(run.code).toBe(0);
     expect(JSON.parse(run.stdout).command).toBe(command);
+  });
+
+  it('says which samples it left out', async () => {
+    const { data, model } = cases.find(({ kind }) => kind === 'class folders') as DataCase;
+    const cut = join(data, 'cat', 'cut.jpg');
+    writeFileSync(cut, readFileSync(join(data, 'cat', '1.jpg')).subarray(0, 300));
+    const all = ['--epochs', '1', '--batch', '1', '-o', out];
+    const args = ['train', model, ...all, '--data', data];
+    const stopped = await xform(args);
+    expect([stopped.code, stopped.stderr]).toEqual([3, expect.stringContaining(cut)]);
+    const run = await xform([...args, '--skip-bad']);
+    expect([run.code, run.stderr]).toEqual([
+      0,
+      expect.stringMatching(/^warning: 1 bad skipped: .*cut\.jpg/m),
+    ]);
   });
 });

@@ -1,6 +1,7 @@
 import { Args } from '@oclif/core';
 import { BaseCommand } from '../../cli/base.ts';
-import { attempt, fitData, targetProblems } from '../../cli/data-fit.ts';
+import { classWarning } from '../../cli/class-warning.ts';
+import { attempt, classCount, fitData, targetProblems } from '../../cli/data-fit.ts';
 import { dataFlags, dataOptionsFrom } from '../../cli/data-flags.ts';
 import { type DataFindings, dataBlocks, dataMetrics } from '../../cli/data-report.ts';
 import { type Survey, survey } from '../../cli/data-survey.ts';
@@ -36,7 +37,7 @@ export default class DataInspect extends BaseCommand<typeof DataInspect> {
   protected override async work(): Promise<Outcome> {
     const { data } = this.args;
     // All that is broken is to be named, not only the first.
-    const options = { ...dataOptionsFrom(this.flags), skipBad: true };
+    const options = { ...dataOptionsFrom(this.flags), skipBad: true, onSkipped: undefined };
     const model = this.args.model === undefined ? undefined : readSound(this.args.model);
     if (model) setSizes(model, this.sizes);
     const { dataset, survey: found, problems } = await this.#look(data, options, model);
@@ -52,6 +53,8 @@ export default class DataInspect extends BaseCommand<typeof DataInspect> {
     return {
       ...(model ? { input: summarize(model, this.args.model ?? '') } : {}),
       metrics: dataMetrics(findings),
+      warnings:
+        model && !problems?.length ? classWarning(dataset.classes, classCount(model), data) : [],
       blocks: dataBlocks(findings),
       ...(unmet ? { unmet } : {}),
     };

@@ -1,7 +1,7 @@
 // JPEG, PNG, WebP and their kin to bytes, through sharp (libvips).
 
 import { availableParallelism } from 'node:os';
-import { brokenFile, dataProblem } from '../../errors/data.ts';
+import { brokenSample, dataProblem } from '../../errors/data.ts';
 import { type Geometry, type Placement, place, type Resample, type Size } from './geometry.ts';
 
 export const IMAGE_NAME = /\.(jpe?g|png|webp|gif|tiff?|avif|bmp)$/i;
@@ -48,7 +48,7 @@ export async function sizeOf(path: string): Promise<Size> {
     const { width, height } = await sharp(path).metadata();
     return { width, height };
   } catch (error) {
-    throw brokenFile(path, `this is not an image that can be read: ${(error as Error).message}`);
+    throw brokenSample(path, `this is not an image that can be read: ${(error as Error).message}`);
   }
 }
 
@@ -80,7 +80,7 @@ export async function decode(path: string, geometry: Geometry, channels: number)
     };
   } catch (error) {
     if ((error as { kind?: string }).kind) throw error;
-    throw brokenFile(path, `the image cannot be decoded: ${(error as Error).message}`);
+    throw brokenSample(path, `the image cannot be decoded: ${(error as Error).message}`);
   }
 }
 
