@@ -1,13 +1,14 @@
 // Runs models over data, one after the other, and judges what they did.
 
-import type { Dataset } from '../data/dataset.ts';
+import type { Dataset, InputSpec } from '../data/dataset.ts';
 import { inputSpecs, unfeedableInputs } from '../data/inputs.ts';
 import { openDataset } from '../data/open.ts';
 import type { DataOptions } from '../data/options.ts';
 import { noTarget, taskUnknown } from '../errors/eval.ts';
 import { cannotFeed } from '../errors/verify.ts';
-import type { Model } from '../graph/index.ts';
+import { type Model, splitModel } from '../graph/index.ts';
 import type { Evaluation } from '../metrics/evaluation.ts';
+import { inferTypes } from '../ops/index.ts';
 import type { Reporter } from '../report/reporter.ts';
 import type { SessionOptions } from '../runtime/options.ts';
 import { loadModel } from '../runtime/runner.ts';
@@ -57,14 +58,16 @@ export async function judgeModel(path: string, input: EvalInput): Promise<Judged
     timed: options,
   };
   const dataset = await openDataset(input.data, taken.inputs, taken.options);
-  const loaded = await loadModel(model, input.session);
-  const reading = half && (await loadModel(half, input.session));
+  const parts = half ? { first: half, second: model } : partsOf(model, specs, taken.inputs);
+  const loaded = await loadModel(parts.second, input.session);
+  const reading = parts.first && (await loadModel(parts.first, input.session));
   const step = input.reporter.step(`judging ${path}`, dataset.length);
   try {
     const run: Run = (feeds) => loaded.run(feeds);
     const task = named ?? (await recognise(dataset, run, input.batch));
-    const encoder = half && reading && { model: half, run: (feeds: Feeds) => reading.run(feeds) };
-    const collector = task.collector({ model, encoder, dataset, options: input.taskOptions });
+    const encoder = reading && ((feeds: Feeds) => reading.run(feeds));
+    const { taskOptions: judging } = input;
+    const collector = task.collector({ model: parts.second, encoder, dataset, options: judging });
     for await (const batch of dataset.batches(input.batch)) {
       await collector.add(batch, run);
       step.advance(batch.count);
@@ -77,6 +80,19 @@ export async function judgeModel(path: string, input: EvalInput): Promise<Judged
     await loaded.dispose();
     await reading?.dispose();
   }
+}
+
+/** What depends on the data alone is computed once, where the task runs the model again and again. */
+function partsOf(
+  model: Model,
+  inputs: readonly InputSpec[],
+  filled: readonly InputSpec[],
+): { readonly first?: Model; readonly second: Model } {
+  const own = inputs.filter((input) => !filled.includes(input)).map(({ name }) => name);
+  if (own.length === 0) return { second: model };
+  const typed = model.clone();
+  inferTypes(typed);
+  return splitModel(typed, new Set(own)) ?? { second: model };
 }
 
 function readFeedable(path: string, sizes: ReadonlyMap<string, number>): Model {

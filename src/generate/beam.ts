@@ -94,9 +94,8 @@ class BeamSearch {
   #candidates(logits: readonly Float32Array[], count: number) {
     const all = logits.flatMap((row, beam) => {
       const offset = (this.beams[beam] as Beam).score - logTotal(row);
-      const scores = Float64Array.from(row, (logit) => logit + offset);
-      const tokens = likeliest(scores, count);
-      return tokens.map((token) => ({ beam, token, score: scores[token] as number }));
+      const tokens = likeliest(row, count);
+      return tokens.map((token) => ({ beam, token, score: (row[token] as number) + offset }));
     });
     return all.sort((a, b) => b.score - a.score).slice(0, count);
   }
@@ -124,11 +123,18 @@ class BeamSearch {
   }
 }
 
-/** Indices of the highest scores, falling. */
-function likeliest(scores: Float64Array, count: number): number[] {
-  const sorted = scores.slice().sort();
-  const least = sorted[Math.max(0, scores.length - count)] as number;
-  const indices: number[] = [];
-  for (let i = 0; i < scores.length; i++) if ((scores[i] as number) >= least) indices.push(i);
-  return indices.sort((a, b) => (scores[b] as number) - (scores[a] as number)).slice(0, count);
+/** Indices of the highest scores, falling; the first of equals first. */
+function likeliest(scores: Float32Array, count: number): number[] {
+  const best: number[] = [];
+  let least = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < scores.length; i++) {
+    const score = scores[i] as number;
+    if (best.length === count && !(score > least)) continue;
+    let at = best.length;
+    while (at > 0 && (scores[best[at - 1] as number] as number) < score) at -= 1;
+    best.splice(at, 0, i);
+    if (best.length > count) best.pop();
+    least = scores[best.at(-1) as number] as number;
+  }
+  return best;
 }

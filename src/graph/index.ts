@@ -33,6 +33,8 @@ export { Model, type ModelFunction } from './model.ts';
 export { modelKey } from './model-key.ts';
 export { Node, type NodeParts, toAttrs } from './node.ts';
 export { type PrintOptions, printGraph, printModel } from './print.ts';
+export { type Halves, splitModel } from './split.ts';
 export { printType, type TensorType, type Type, tensorType } from './type.ts';
+export { dropUnread } from './unread.ts';
 export { type Use, Value } from './value.ts';
 export * from './walk.ts';

@@ -48,15 +48,11 @@ export interface TaskOptions {
   readonly startToken?: number | undefined;
 }
 
-/** The half of an encoder-decoder model that reads, where it is a file of its own. */
-export interface Encoder {
-  readonly model: Model;
-  readonly run: Run;
-}
-
 export interface TaskInput {
+  /** What is run; without its encoder, where that is apart. */
   readonly model: Model;
-  readonly encoder?: Encoder | undefined;
+  /** Runs the half of an encoder-decoder model that reads. */
+  readonly encoder?: Run | undefined;
   readonly dataset: Dataset;
   readonly options: TaskOptions;
 }

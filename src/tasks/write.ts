@@ -68,7 +68,9 @@ export class Writer {
   async #context({ feeds }: Batch): Promise<Feeds> {
     const { encoder } = this.#input;
     if (!encoder) return feeds;
-    const made = await encoder.run(feeds);
+    const made = await encoder(feeds);
+    // Cut out of one graph: all names are those of that graph.
+    if (isDecoder(this.#inputs)) return new Map([...feeds, ...made]);
     const states = [...made.values()].find((t) => t.shape.length === 3 && isFloatOutput(t));
     const mask = feeds.get('attention_mask');
     const context = new Map(made);

@@ -3,6 +3,7 @@
 
 import {
   Builder,
+  dropUnread,
   type Graph,
   type Model,
   type Node,
@@ -73,15 +74,4 @@ function meanOfTokens(graph: Graph, g: Builder, states: Value): Value {
   const there = g.op('Cast', [row], { to: dtypeCode('float32') });
   const share = g.op('Add', [pool(there), g.constant('tiny', Tensor.scalar('float32', TINY))]);
   return g.op('Flatten', [g.op('Div', [pool(g.op('Mul', [byState, there])), share])]);
-}
-
-/** Takes out what only the old outputs read. */
-function dropUnread(graph: Graph): void {
-  const isRead = (value: Value) => value.uses.length > 0 || graph.outputs.includes(value);
-  for (const node of [...graph.nodes].reverse()) {
-    if (!node.outputs.some(isRead)) graph.remove(node);
-  }
-  for (const value of [...graph.initializers]) {
-    if (!isRead(value)) graph.removeInitializer(value);
-  }
 }
