@@ -53,6 +53,7 @@ async function repair(original: Model, pruned: Pruned, context: RepairContext): 
     const both = await withStatistics(fit, fitted, context);
     if (both) attempts.push({ name: 'least squares, running statistics', model: both });
   }
+  if (attempts.length === 0) return { ...pruned, repair: ['nothing: there is nothing to mend'] };
   const reference = await outputsOf(original, judged, context);
   const before = await errorOf(pruned.model, judged, reference, context);
   let best = { name: '', model: pruned.model, error: before };

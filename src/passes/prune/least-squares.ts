@@ -56,7 +56,8 @@ export async function refit(
     if (!old || old.width === product.width) continue;
     const isShared = product.weight.uses.length > 1;
     const shared = isShared ? 'its weight is shared' : undefined;
-    const reason = inputsHidden(product) ?? tooWide(product) ?? shared;
+    const grouped = product.groups > 1 ? 'a grouped convolution' : undefined;
+    const reason = inputsHidden(product) ?? grouped ?? tooWide(product) ?? shared;
     const layer = product.node.describe();
     if (!reason) {
       await refitOne(
