@@ -13,6 +13,7 @@ import { stream } from './collect.ts';
 /** Feeds of all batches: those of the model, or the values of a stage's end. */
 type Batches = () => AsyncIterable<Feeds>;
 
+/** Models have their types inferred: what is given needs one. */
 export class StagedData {
   readonly #session: SessionOptions;
   #batches: Batches;

@@ -144,8 +144,8 @@ describe('what prune refuses', () => {
     const half = `g (float16[n, 4] x) => (float16[n, 4] y)
 <float16[4, 8] a = random, float16[8, 4] b = random> { h = MatMul(x, a) y = MatMul(h, b) }`;
     writeFileSync(at('half.onnx'), await encodeModel(parseModel(half)));
-    const stored = `g (float[n, 4] x) => (float[n, 4] y)
-<int8[4, 8] a = random, int8[8, 4] b = random, float s = {0.1}>
+    const stored = `g (float[n, 2] x) => (float[n, 2] y)
+<int8[2, 2] a = {1, -2, 3, 4}, int8[2, 2] b = {5, 6, 7, -8}, float s = {0.1}>
 { c = DequantizeLinear(a, s) d = DequantizeLinear(b, s) h = MatMul(x, c) y = MatMul(h, d) }`;
     writeFileSync(at('stored.onnx'), await encodeModel(parseModel(stored)));
   });
@@ -163,7 +163,7 @@ describe('what prune refuses', () => {
       3,
       /multiple of 61/,
     ],
-    ['data that does not fit', [CNN, '--data', 'fixtures/two-tables.npz'], 3, /does not fit|fit/],
+    ['data that does not fit', ['relu.onnx', '--data', 'fixtures/digits-train.npz'], 3, /"x"/],
     ['half precision', ['half.onnx', '--method', 'magnitude'], 3, /weight is float16/],
     ['weights as integers', ['stored.onnx', '--method', 'sparsegpt', ...RANDOM], 3, /Dequantize/],
     ['gradients of integers', ['stored.onnx', '--method', 'gradient', ...RANDOM], 3, /Dequantize/],

@@ -112,21 +112,25 @@ function find(bins: Float64Array, count: number): { bin: number; rest: number } 
   return { bin: bins.length - 1, rest: 0 };
 }
 
-/** Rows of the weight without what is least: of groups, of each output (wanda), or of all. */
+/**
+ * Rows of the weight without what is least: of groups, or of all. By wanda it is the least of each
+ * output; of convolutions that of all, as their filters matter by far not as much as each other.
+ */
 export function withoutLeast(
   product: Product,
   scores: Float32Array,
   options: SparsifyOptions,
 ): Float32Array {
-  const { rows, width } = product;
-  const amount = amountOf(product, options);
+  const { rows, width, node } = product;
   const w = rowsOf(product);
   const marks = new Uint8Array(w.length);
   if (options.groups) markGroups(scores, product, options.groups, marks);
-  else if (options.score === 'wanda') {
-    const going = Math.floor(amount * width);
-    for (let r = 0; r < rows; r++) markLeast(scores, r * width, (r + 1) * width, going, marks);
-  } else markLeast(scores, 0, w.length, Math.floor(amount * w.length), marks);
+  else {
+    const isByOutput = options.score === 'wanda' && node.op !== 'Conv';
+    const size = isByOutput ? width : rows * width;
+    const going = Math.floor(amountOf(product, options) * size);
+    for (let at = 0; at < w.length; at += size) markLeast(scores, at, at + size, going, marks);
+  }
   for (let i = 0; i < w.length; i++) if (marks[i]) w[i] = 0;
   return w;
 }
