@@ -32,6 +32,7 @@ const METHODS = [
   ['channel by activation, repaired', ['--method', 'channel,neuron', '--criterion', 'activation']],
   ['magnitude, per layer', ['--method', 'magnitude', '--scope', 'layer']],
   ['magnitude, global', ['--method', 'magnitude']],
+  ['gradient', ['--method', 'gradient']],
   ['wanda', ['--method', 'wanda']],
   ['sparsegpt', ['--method', 'sparsegpt']],
   ['2:4 magnitude', ['--method', 'nm'], true],

@@ -98,6 +98,17 @@ export function latencyWithTraining(): XformError {
   );
 }
 
+/** An operator without a gradient stands between the weights to score and the loss. */
+export function scoresCutOff({ message, where }: XformError): XformError {
+  return new XformError({
+    kind: 'model',
+    code: 'no-gradient',
+    message: `scores by gradients cannot be had: ${message}`,
+    ...(where ? { where } : {}),
+    hint: 'Leave these weights out with --skip, or score by --criterion l2 or activation, or --method magnitude.',
+  });
+}
+
 /** Weights that are stored as integers have no gradients. */
 export function scoresNeedFloat(criterion: string): XformError {
   return new XformError({

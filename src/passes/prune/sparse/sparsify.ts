@@ -66,10 +66,24 @@ async function layerByLayer(
     progress?.(i + 1, products.length);
     const importance = given?.get(product.weight);
     if (!importance) return byMagnitude(model, product, options);
-    const data = Tensor.of('float32', product.data.shape, Float32Array.from(importance));
+    const data = Tensor.of('float32', product.data.shape, damped(importance, product));
     const kept = withoutLeast(product, rowsOf({ ...product, data }), options);
     return store(model, product, laidOut(product, kept), keep);
   });
+}
+
+/** Of weights of which the samples say next to nothing, the small ones go first. */
+const DAMPING = 0.01;
+
+function damped(importance: ArrayLike<number>, { data }: Product): Float32Array {
+  const w = data.values() as Float32Array;
+  let [all, sizes] = [0, 0];
+  for (let i = 0; i < w.length; i++) {
+    all += importance[i] as number;
+    sizes += Math.abs(w[i] as number);
+  }
+  const part = (DAMPING * (all || 1)) / (sizes || 1);
+  return w.map((value, i) => (importance[i] as number) + part * Math.abs(value));
 }
 
 function byMagnitude(model: Model, product: Product, options: SparsifyOptions): Sparsified {
