@@ -30,6 +30,7 @@ interface Report {
     readonly size_ratio: number;
     readonly sparsity?: number;
     readonly zip_ratio?: number;
+    readonly zstd_ratio?: number;
     readonly repair?: readonly string[];
     readonly sensitivity?: readonly unknown[];
   };
@@ -97,6 +98,7 @@ describe('xform prune', () => {
       expect(1 - after / before).toBeLessThan(share + 0.05);
       expect(metrics.accuracy).toBeGreaterThan(0.8);
       expect(metrics.zip_ratio).toBeLessThan(1);
+      expect(metrics.zstd_ratio).toBeLessThan(1);
     },
     60_000,
   );
