@@ -110,6 +110,33 @@ const worst = Math.max(...compared.map((cut) => cut.error));
 const whole = all.filter(({ result }) => result.elements > 0);
 const reached = whole.filter(({ result }) => result.covered / result.elements >= 0.95);
 
+const STATES =
+  'its recurrent states are inputs and outputs of the graph, which keep their shapes; they are as wide as the layer';
+const OWN_OPERATORS =
+  'RequantShift and iRMSNorm are in no domain of ONNX or onnxruntime, so nobody knows what they do with an axis';
+const BARE = 'each layer stands between an input and an output of the graph';
+/** Why that cannot be otherwise, in words; by the beginning of the name. */
+const WHY = {
+  attn_vis: 'hidden states are outputs of the encoder and inputs of the decoder',
+  burn_opset1: BARE,
+  deeploy_microllama8: OWN_OPERATORS,
+  deeploy_mlperf_ic: OWN_OPERATORS,
+  deeploy_transformer_deepquant: BARE,
+  dtln_model1: STATES,
+  gonnx_gru: STATES,
+  gtcrn_simple:
+    'caches of a stream are inputs and outputs, as wide as the channels they are of, and all blocks share that width; the two largest products are over frequency bands, along which convolutions slide',
+  ml4acopf_14: 'its first layer reads the input, its last makes the output',
+  silero_vad: STATES,
+  tf_model_0: 'its last layer makes the output',
+  tract_qlstm: STATES,
+};
+
+function whyOf(name) {
+  const found = Object.keys(WHY).find((beginning) => name.startsWith(beginning));
+  return found ? `${WHY[found]}. ` : '';
+}
+
 /** What holds weights back, model by model. */
 function exceptions() {
   const lines = [];
@@ -117,8 +144,11 @@ function exceptions() {
     if (result.covered / result.elements >= 0.95) continue;
     const reasons = result.reasons
       .slice(0, 4)
+      .filter(({ elements }) => elements / result.elements >= 0.001)
       .map(({ reason, elements }) => `${percent(elements / result.elements)}: ${reason}`);
-    lines.push(`- ${name}: ${reasons.join('; ') || 'parts of axes that meet an input or output'}`);
+    lines.push(
+      `- ${name}: ${whyOf(name)}${reasons.join('; ') || 'parts of axes that meet an input or output'}`,
+    );
   }
   return lines;
 }

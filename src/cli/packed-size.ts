@@ -1,24 +1,24 @@
 // How large weights are once packed: what zeros among them win for storage and download.
 
-import * as zlib from 'node:zlib';
+import { deflateRawSync } from 'node:zlib';
 import type { Model } from '../graph/index.ts';
 
-/** Bytes by packer; zstd from Node 22.15 on. */
-export type PackedSize = Readonly<Partial<Record<'zip' | 'zstd', number>>>;
+export const PACKERS = ['zip', 'zstd'] as const;
 
-const { zstdCompressSync } = zlib as {
-  zstdCompressSync?: (bytes: Uint8Array) => Uint8Array;
-};
+/** Bytes by packer. */
+export type PackedSize = Readonly<Record<(typeof PACKERS)[number], number>>;
 
-/** All weights, packed one by one: deflated as zip does it, in the quickest way, and by zstd. */
+/** All weights, packed in pieces of some megabytes: deflated as zip does it, in the quickest way, and by zstd. */
 export async function packedSize(model: Model): Promise<PackedSize> {
-  let zip = 0;
-  let zstd = 0;
+  const { Zstd } = await import('@hpcc-js/wasm-zstd');
+  const packer = await Zstd.load();
+  let [zip, zstd] = [0, 0];
   for (const { data } of model.graph.initializers) {
     if (!data || data.dtype === 'string') continue;
-    const bytes = await data.load();
-    zip += zlib.deflateRawSync(bytes, { level: 1 }).length;
-    zstd += zstdCompressSync?.(bytes).length ?? 0;
+    for await (const bytes of data.chunks()) {
+      zip += deflateRawSync(bytes, { level: 1 }).length;
+      zstd += packer.compress(bytes).length;
+    }
   }
-  return { zip, ...(zstdCompressSync ? { zstd } : {}) };
+  return { zip, zstd };
 }

@@ -81,8 +81,8 @@ export const pruneFlags = {
     ...what,
   }),
   'min-channels': Flags.integer({
-    summary: 'units left of each group, at least',
-    default: 1,
+    summary:
+      'units left of each group, at least; where it is not given, an amount that leaves none is refused',
     min: 1,
     helpValue: 'N',
     ...what,
@@ -240,12 +240,13 @@ interface PruneFlagValues {
   readonly criterion?: CriterionName | DataCriterion | undefined;
   readonly reduction: Reduction;
   readonly normalization?: Normalization | undefined;
-  readonly 'min-channels': number;
+  readonly 'min-channels'?: number | undefined;
   readonly pattern: string;
   readonly score?: Score | undefined;
   readonly skip: readonly string[];
   readonly only: readonly string[];
   readonly 'max-drop'?: string | undefined;
+  readonly sensitivity?: boolean | undefined;
   readonly seed: number;
 }
 
@@ -262,7 +263,8 @@ export function parsePrune(flags: PruneFlagValues) {
     maxDrop: parseDrop(flags['max-drop']),
     scope: flags.scope,
     roundTo: flags['round-to'],
-    minimum: flags['min-channels'],
+    minimum: flags['min-channels'] ?? 1,
+    refusesEmpty: flags['min-channels'] === undefined && !isSearched(flags),
     skip: flags.skip.map(parsePattern),
     only: flags.only.map(parsePattern),
     criterion: flags.criterion,
@@ -272,6 +274,13 @@ export function parsePrune(flags: PruneFlagValues) {
     score: flags.score,
     seed: flags.seed,
   };
+}
+
+/** Whether the amount is a result: what a search tries is the search's own affair. */
+function isSearched(flags: PruneFlagValues): boolean {
+  return (
+    flags.target !== undefined || flags['max-drop'] !== undefined || flags.sensitivity === true
+  );
 }
 
 export type PruneAsked = ReturnType<typeof parsePrune>;

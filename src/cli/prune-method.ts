@@ -34,6 +34,8 @@ export interface MethodSettings {
   readonly scope: Scope | undefined;
   readonly roundTo: number;
   readonly minimum: number;
+  /** Whether an amount that leaves nothing of a group is an error. */
+  readonly refusesEmpty: boolean;
   readonly skip: readonly Pattern[];
   readonly only: readonly Pattern[];
   readonly criterion: CriterionName | DataCriterion | undefined;

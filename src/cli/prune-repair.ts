@@ -53,17 +53,18 @@ async function repair(original: Model, pruned: Pruned, context: RepairContext): 
     const both = await withStatistics(fit, fitted, context);
     if (both) attempts.push({ name: 'least squares, running statistics', model: both });
   }
+  if (attempts.length === 0) return { ...pruned, repair: ['nothing: there is nothing to mend'] };
   const reference = await outputsOf(original, judged, context);
   const before = await errorOf(pruned.model, judged, reference, context);
   let best = { name: '', model: pruned.model, error: before };
   for (const { name, model } of attempts) {
     const error = await errorOf(model, judged, reference, context);
+    context.reporter.detail(`${name}: error of the outputs ${percent(error)}`);
     if (error < best.error) best = { name, model, error };
   }
   step.done();
   if (best.name === '')
     return { ...pruned, repair: ['nothing: no attempt came closer to the original'] };
-  const percent = (error: number) => `${(100 * error).toFixed(1)}%`;
   const gain = `error of the outputs ${percent(before)}, now ${percent(best.error)}`;
   return { ...pruned, model: best.model, repair: [`${best.name}: ${gain}`] };
 }
@@ -110,6 +111,8 @@ function observerOf(batches: readonly Feeds[], { session }: RepairContext): Pair
     },
   };
 }
+
+const percent = (error: number) => `${(100 * error).toFixed(1)}%`;
 
 /** A copy whose BatchNormalizations have the statistics of these batches, all layers at once. */
 async function withStatistics(

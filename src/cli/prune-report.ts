@@ -11,6 +11,7 @@ import {
   type Table,
 } from '../report/report.ts';
 import type { Judge, Quality } from './judge.ts';
+import { PACKERS } from './packed-size.ts';
 import type { PartOutcome } from './prune-plan.ts';
 import type { PruneResult } from './prune-run.ts';
 import type { Sensitivity } from './prune-tune.ts';
@@ -34,7 +35,7 @@ export function pruneBlocks(found: Findings): Block[] {
   for (const line of pruned.repair ?? []) blocks.push({ text: `Repaired by ${line}.` });
   if (found.packed) {
     blocks.push({
-      text: 'Tensors keep their shapes: the file shrinks when it is zipped, runs take as long as before.',
+      text: 'Tensors keep their shapes: the file shrinks when it is packed, runs take as long as before.',
     });
   }
   if (cut.length > 0) blocks.push(parts(cut));
@@ -55,7 +56,7 @@ function comparison(found: Findings): Table {
     ['parameters', ...params.map(formatCount), ratio(params[1], params[0])],
     ['nodes', before.nodes, after.nodes, ''],
   ];
-  for (const [packer, all = 0, left = 0] of packings(packed)) {
+  for (const [packer, all, left] of packings(packed)) {
     rows.push([`weights, ${packer}`, formatBytes(all), formatBytes(left), ratio(left, all)]);
   }
   if (flops.every(Number.isFinite)) {
@@ -70,10 +71,10 @@ function comparison(found: Findings): Table {
   return { columns: [{ name: '' }, right('before'), right('after'), { name: '' }], rows };
 }
 
-function packings(packed: Findings['packed']): [packer: 'zip' | 'zstd', number?, number?][] {
-  const [before, after] = packed ?? [{}, {}];
-  const packers = (['zip', 'zstd'] as const).filter((packer) => packer in before);
-  return packers.map((packer) => [packer, before[packer], after[packer]]);
+function packings(packed: Findings['packed']): [packer: string, before: number, after: number][] {
+  if (!packed) return [];
+  const [before, after] = packed;
+  return PACKERS.map((packer) => [packer, before[packer], after[packer]]);
 }
 
 function qualityRows(judge: Judge, quality: Quality): string[][] {
@@ -214,7 +215,7 @@ export function pruneMetrics(found: Findings): object {
     weight_bytes: { before: costs.bytes[0], after: costs.bytes[1] },
     bytes_ratio: costs.bytes[1] / costs.bytes[0],
     ...Object.fromEntries(
-      packings(found.packed).flatMap(([packer, before = 0, after = 0]) => [
+      packings(found.packed).flatMap(([packer, before, after]) => [
         [`${packer}_bytes`, { before, after }],
         [`${packer}_ratio`, after / before],
       ]),

@@ -2,7 +2,8 @@
 // and what a loss says of weights (first-order Taylor, Fisher; see `train/scores`).
 
 import type { Batch } from '../data/dataset.ts';
-import { scoresNeedFloat } from '../errors/prune.ts';
+import { XformError } from '../errors/error.ts';
+import { scoresCutOff, scoresNeedFloat } from '../errors/prune.ts';
 import type { Model, Value } from '../graph/index.ts';
 import type { Group, Member } from '../passes/prune/group.ts';
 import type { Criterion } from '../passes/prune/importance.ts';
@@ -152,8 +153,16 @@ async function overGradients(
 async function scoreGraph(model: Model, wanted: Wanted, batch: Batch) {
   const [first] = batch.feeds.values();
   const size = first?.shape[0] ?? 1;
-  const make = async (withLabels: boolean) =>
-    writeScores(await plainModel(model, size, batch.feeds), { ...wanted, withLabels });
+  const make = async (withLabels: boolean) => {
+    const plain = await plainModel(model, size, batch.feeds);
+    try {
+      return writeScores(plain, { ...wanted, withLabels });
+    } catch (error) {
+      throw error instanceof XformError && error.code === 'no-gradient'
+        ? scoresCutOff(error)
+        : error;
+    }
+  };
   const graph = await make(false);
   if (!labelsOf(batch, graph)) return { graph, withLabels: false };
   return { graph: await make(true), withLabels: true };

@@ -37,6 +37,7 @@ export interface StructuredOptions {
   readonly scope: Scope;
   readonly roundTo: number;
   readonly minimum: number;
+  readonly refusesEmpty: boolean;
   readonly skip: readonly Pattern[];
   readonly only: readonly Pattern[];
   /** By name, or made for a model: from data, where groups are those of the model. */

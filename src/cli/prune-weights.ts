@@ -1,6 +1,7 @@
 // The methods that are not about groups, as pruners: single weights, edges of kernels, whole blocks.
 
 import { makeCalibration } from '../calibrate/calibrator.ts';
+import { StagedData } from '../calibrate/staged.ts';
 import { needsData, nothingToPrune } from '../errors/prune.ts';
 import { badFlagValue, usageProblem } from '../errors/usage.ts';
 import type { Model, Node, Value } from '../graph/index.ts';
@@ -21,7 +22,10 @@ import { type Observer, type Score, sparsify } from '../passes/prune/sparse/inde
 import { cropKernels, type Kernel } from '../passes/prune/spatial.ts';
 import { runPasses } from '../passes/run.ts';
 import type { Pattern } from '../passes/select.ts';
+import { loadModel } from '../runtime/runner.ts';
+import { ScratchFile } from '../runtime/scratch.ts';
 import type { Feeds } from '../tensor/feeds.ts';
+import type { Tensor } from '../tensor/tensor.ts';
 import type { MethodContext } from './prune-method.ts';
 import {
   type Ask,
@@ -94,6 +98,8 @@ async function weights(
   }
   const score = scoreOf(settings);
   const step = context.reporter.step('pruning');
+  const observer =
+    score === 'wanda' || score === 'sparsegpt' ? stagedData(context, method) : undefined;
   const result = await sparsify(
     model,
     {
@@ -107,17 +113,19 @@ async function weights(
       only,
     },
     {
-      run: context.run,
-      observer:
-        score === 'wanda' || score === 'sparsegpt' ? observerOf(context, method) : undefined,
-      importances: (values) => importances(settings.importance, given, values, context),
+      load: (graph) => loadModel(graph, context.session),
+      observer,
+      importances: (values) => importances(settings.importance, model, values, context),
+      keep: keeper(),
       progress: () => step.advance(),
     },
-  );
+  ).finally(() => observer?.dispose());
   step.done();
   const changed = result.outcomes.filter(({ zeros }) => zeros > 0);
-  if (changed.length === 0) {
-    throw nothingToPrune(given.path ?? '', method, reasonsOf(result.left));
+  if (changed.length === 0 && amount > 0) {
+    const none = ['it has no Conv, Gemm or MatMul with a weight of float32'];
+    const reasons = result.left.length > 0 ? reasonsOf(result.left) : none;
+    throw nothingToPrune(given.path ?? '', method, reasons);
   }
   const done = result.outcomes.map(({ node, elements, zeros }) => {
     return part(node, 'weights', elements, elements - zeros);
@@ -140,19 +148,40 @@ function parseGroups(text: string): { n: number; m: number } {
   return { n, m };
 }
 
-function observerOf({ data, session }: MethodContext, method: string): Observer {
-  if (!data) throw needsData(`--method ${method}`);
-  async function* batches(): AsyncIterable<Feeds> {
-    if (data) for await (const { feeds } of data.batches()) yield feeds;
-  }
+/** Weights of more bytes than these wait on disk until the model is written. */
+const KEPT_BYTES = 128e6;
+
+function keeper(): (tensor: Tensor) => Tensor {
+  let file: ScratchFile | undefined;
+  let bytes = 0;
+  return (tensor) => {
+    bytes += tensor.byteLength;
+    if (bytes <= KEPT_BYTES) return tensor;
+    file ??= new ScratchFile();
+    return file.keep(tensor, tensor.bytes());
+  };
+}
+
+function stagedData(context: MethodContext, method: string): StagedData {
+  return new StagedData(batchesOf(context, method), context.session);
+}
+
+function observerOf(context: MethodContext, method: string): Observer {
   return makeCalibration({
-    data: data.summary,
-    batches,
-    session,
+    data: context.data?.summary ?? '',
+    batches: batchesOf(context, method),
+    session: context.session,
     method: 'minmax',
     percentile: 99.99,
     bits: 8,
   });
+}
+
+function batchesOf({ data }: MethodContext, method: string): () => AsyncIterable<Feeds> {
+  if (!data) throw needsData(`--method ${method}`);
+  return async function* () {
+    for await (const { feeds } of data.batches()) yield feeds;
+  };
 }
 
 async function importances(

@@ -79,6 +79,7 @@ async function narrower(
       amounts: [],
       scope: 'layer',
       minimum: 1,
+      refusesEmpty: false,
       only: [],
       reduction: 'mean',
       normalization: undefined,

@@ -10,8 +10,38 @@ export function badAmount(what: string, amount: number): XformError {
   );
 }
 
+/** An amount rounds to all units of a group. */
+export function leavesNothing(
+  group: string,
+  units: number,
+  amount: number,
+  others: number,
+): XformError {
+  const rest = others > 0 ? `, and as little of ${others} more` : '';
+  return usageProblem(
+    `an amount of ${amount} would leave nothing of the ${units} units of "${group}"${rest}`,
+    'Ask for less, name it in --skip, give it an amount of its own with --amounts, or keep some units of each group with --min-channels 1.',
+  );
+}
+
 /** Methods that ask for float32 weights. */
-const SINGLE_WEIGHTS = new Set(['magnitude', 'nm', 'gradient', 'wanda', 'sparsegpt']);
+const FLOAT_ONLY = new Set([
+  ...['magnitude', 'nm', 'gradient', 'wanda', 'sparsegpt'],
+  ...['spatial', 'low-rank'],
+]);
+
+function wayOut(method: string, reasons: readonly string[]): string {
+  if (reasons.some((reason) => reason.includes('no multiple of'))) {
+    return 'Choose a --pattern N:M whose M divides the inputs of the layers, such as 2:4.';
+  }
+  const isStored = reasons.some((reason) => /float|Linear/.test(reason));
+  if (FLOAT_ONLY.has(method) && isStored) {
+    return 'Prune the model while its weights are float32, before it is quantised or made half precision; --method channel takes any.';
+  }
+  return FLOAT_ONLY.has(method)
+    ? 'Try --method channel.'
+    : 'Try --method magnitude, which sets single weights to zero in any float model.';
+}
 
 /** Not one group is left after what the user excludes and what the graph holds. */
 export function nothingToPrune(
@@ -24,9 +54,7 @@ export function nothingToPrune(
     kind: 'model',
     code: 'nothing-to-prune',
     message: `nothing of "${model}" can be pruned by ${method}${list}`,
-    hint: SINGLE_WEIGHTS.has(method)
-      ? 'Prune the model while its weights are float32, before it is quantised or made half precision.'
-      : 'Try --method magnitude, which sets single weights to zero in any model.',
+    hint: wayOut(method, reasons),
   });
 }
 
@@ -68,6 +96,17 @@ export function latencyWithTraining(): XformError {
     '--train-epochs cannot be joined with --target latency, which tries many cuts',
     'Prune to the latency first, then train the result with "xform train" or "xform distill".',
   );
+}
+
+/** An operator without a gradient stands between the weights to score and the loss. */
+export function scoresCutOff({ message, where }: XformError): XformError {
+  return new XformError({
+    kind: 'model',
+    code: 'no-gradient',
+    message: `scores by gradients cannot be had: ${message}`,
+    ...(where ? { where } : {}),
+    hint: 'Leave these weights out with --skip, or score by --criterion l2 or activation, or --method magnitude.',
+  });
 }
 
 /** Weights that are stored as integers have no gradients. */

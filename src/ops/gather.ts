@@ -2,7 +2,7 @@
 
 import { type Dim, product, type Shape, unknownDim } from '../graph/index.ts';
 import { elementsOf } from '../tensor/elements.ts';
-import { gatherAxes, resizeGather } from './axes/slicing.ts';
+import { gatherAxes, gatherNdAxes, resizeGather, scatterNdAxes } from './axes/slicing.ts';
 import type { InferContext } from './context.ts';
 import { sameAs } from './elementwise.ts';
 import { define, type Inferred, type OpSpec, tensor } from './op.ts';
@@ -82,8 +82,14 @@ define(
     resize: resizeGather,
   },
   { op: 'GatherElements', infer: (c) => [tensor(c.dtype(0), c.shape(1))], cost: () => 0 },
-  { op: 'GatherND', infer: (c) => [tensor(c.dtype(0), gatherNd(c))], cost: () => 0 },
-  ...['Scatter', 'ScatterElements', 'ScatterND', 'TensorScatter'].map(scatter),
+  {
+    op: 'GatherND',
+    infer: (c) => [tensor(c.dtype(0), gatherNd(c))],
+    cost: () => 0,
+    axes: gatherNdAxes,
+  },
+  { ...scatter('ScatterND'), axes: scatterNdAxes },
+  ...['Scatter', 'ScatterElements', 'TensorScatter'].map(scatter),
   { op: 'OneHot', infer: (c) => [oneHot(c)], cost: () => 0 },
   { op: 'NonZero', infer: (c) => [nonZero(c)] },
   { op: 'NonMaxSuppression', infer: () => [tensor('int64', [unknownDim(), 3])] },

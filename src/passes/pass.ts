@@ -8,6 +8,15 @@ import { constantsToNodes } from './function-constants.ts';
 /** Runs a model on given inputs; `want` names outputs (all when left out). Given by the caller. */
 export type Runner = (model: Model, feeds: Feeds, want?: readonly string[]) => Promise<Feeds>;
 
+/** A graph that is run many times. */
+export interface Loaded {
+  run(feeds: Feeds): Promise<Feeds>;
+  dispose(): Promise<void>;
+}
+
+/** Loads a graph once for many runs, on all threads. Given by the caller. */
+export type Loader = (model: Model) => Promise<Loaded>;
+
 export type Level = 'basic' | 'extended';
 
 export interface PassContext {

@@ -9,13 +9,22 @@ import {
   type Model,
   type Node,
   topologicalOrder,
-  type Value,
+  Value,
 } from '../graph/index.ts';
 
-/** `names` may be outputs or any value that the main graph makes, takes or holds. */
-export function cutModel(model: Model, names: readonly string[]): Model {
+/**
+ * `names` may be outputs or any value that the main graph makes, takes or holds; values `given` become
+ * inputs, and what they came from is gone.
+ */
+export function cutModel(
+  model: Model,
+  names: readonly string[],
+  given: readonly string[] = [],
+): Model {
   const copy = model.clone();
   const { graph } = copy;
+  graph.outputs = given.length > 0 ? [] : graph.outputs;
+  for (const value of findValues(graph, given)) if (value.producer) makeInput(graph, value);
   const wanted = findValues(graph, names);
   graph.outputs = wanted;
   const needed = ancestors(wanted);
@@ -27,6 +36,15 @@ export function cutModel(model: Model, names: readonly string[]): Model {
   }
   if (!isSorted(graph)) graph.reorder(topologicalOrder(graph));
   return copy;
+}
+
+/** Everyone reads an input of this name instead. */
+function makeInput(graph: Graph, value: Value): void {
+  const { name, type } = value;
+  value.name = graph.fresh(`${name}_made`);
+  const input = new Value(name, type);
+  graph.inputs.push(input);
+  graph.replace(value, input);
 }
 
 function findValues(graph: Graph, names: readonly string[]): Value[] {

@@ -33,13 +33,18 @@ export function createRunner(options: SessionOptions = COMPARABLE): Runner {
 /** A session over a model in memory; inputs and outputs of every tensor type can be handed over. */
 export type LoadedModel = Pick<Session, 'run' | 'dispose' | 'outputs' | 'inputs' | 'loadMs'>;
 
-/** Loads a model that is held in memory, or the part of it that computes the values `want`. */
+/**
+ * Loads a model that is held in memory, or the part of it that computes the values `want`, from values
+ * that are `given` where there are any.
+ */
 export async function loadModel(
   model: Model,
   options: SessionOptions = COMPARABLE,
   want?: readonly string[],
+  given?: readonly string[],
 ): Promise<LoadedModel> {
-  const copy = want && !isAllOutputs(model, want) ? cutModel(model, want) : model.clone();
+  const isPart = want && (given || !isAllOutputs(model, want));
+  const copy = isPart ? cutModel(model, want, given) : model.clone();
   if (copy.graph.outputs.some((value) => value.type === undefined)) inferTypes(copy);
   const names = copy.graph.outputs.map((value) => value.name);
   const border = widenBorder(copy);

@@ -6,17 +6,22 @@ import { Worker } from 'node:worker_threads';
 import type { BlockPart, BlockTask } from '../tensor/block-task.ts';
 import type { NotFinite } from '../tensor/blocks.ts';
 import type { FactorTask, Feedback } from '../tensor/feedback.ts';
+import type { ZeroBlock } from '../tensor/zero-block.ts';
 import { builtFile } from './location.ts';
 
 export type PartAnswer = BlockPart | NotFinite;
 
 export type PoolRequest =
   | { readonly id: number; readonly call: 'quantize'; readonly ask: BlockTask }
-  | { readonly id: number; readonly call: 'factor'; readonly ask: FactorTask };
+  | { readonly id: number; readonly call: 'factor'; readonly ask: FactorTask }
+  | { readonly id: number; readonly call: 'zero'; readonly ask: ZeroBlock };
 
 export type PoolReply =
-  | { readonly id: number; readonly answer: PartAnswer | Feedback }
+  | { readonly id: number; readonly answer: PartAnswer | Feedback | Done }
   | { readonly id: number; readonly failure: string };
+
+/** What was asked for lies in memory that threads share. */
+export type Done = Readonly<Record<string, never>>;
 
 interface Pending {
   resolve(answer: unknown): void;
@@ -90,4 +95,9 @@ export async function quantizeInPool(task: BlockTask): Promise<PartAnswer> {
 /** `factorGram` on some thread. */
 export async function factorInPool(task: FactorTask): Promise<Feedback> {
   return (await idlest().run('factor', task)) as Feedback;
+}
+
+/** `zeroBlock` on some thread; its matrices are in memory that threads share. */
+export async function zeroInPool(task: ZeroBlock): Promise<void> {
+  await idlest().run('zero', task);
 }

@@ -4,13 +4,24 @@ import assert from 'node:assert/strict';
 import { parentPort } from 'node:worker_threads';
 import { quantizePart } from '../tensor/block-task.ts';
 import { factorGram } from '../tensor/feedback.ts';
-import type { PoolReply, PoolRequest } from './pool.ts';
+import { zeroBlock } from '../tensor/zero-block.ts';
+import type { Done, PoolReply, PoolRequest } from './pool.ts';
 
 assert(parentPort, 'worker.ts runs as a worker thread');
 const port = parentPort;
 
+const DONE: Done = {};
+
 function perform(request: PoolRequest) {
-  return request.call === 'quantize' ? quantizePart(request.ask) : factorGram(request.ask);
+  switch (request.call) {
+    case 'quantize':
+      return quantizePart(request.ask);
+    case 'factor':
+      return factorGram(request.ask);
+    case 'zero':
+      zeroBlock(request.ask);
+      return DONE;
+  }
 }
 
 port.on('message', (request: PoolRequest) => {

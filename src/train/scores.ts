@@ -40,12 +40,13 @@ export const LABELS = 'xform/labels';
 /** Writes loss, gradients and sums into a plain model of static shapes, whose outputs they become. */
 export function writeScores(model: Model, options: ScoreOptions): ScoreGraph {
   const f = new Formula(model);
-  const logits = flatLogits(f, scoresOutput(model));
+  // Some kernels of the loss know no half precision.
+  const logits = f.cast(flatLogits(f, scoresOutput(model)), 'float32');
   const [rows = 1, classes = 1] = (logits.shape ?? []).map(Number);
   const labels = options.withLabels
     ? addLabels(model, rows)
     : f.op('ArgMax', [logits], { axis: 1, keepdims: 0 });
-  const loss = f.mean(crossEntropy(f, logits, labels));
+  const loss = f.mean(crossEntropy(f, f.div(logits, spread(f, logits)), labels));
   const { axes = [], weights = [] } = options;
   const named = new Map([...model.graph.initializers].map((value) => [value.name, value]));
   const wanted = new Set([...axes.map(({ value }) => value), ...weights]);
@@ -86,6 +87,16 @@ export function writeMeans(model: Model, axes: readonly ScoredAxis[]): (string |
   });
   model.graph.outputs = [...new Set(means.flatMap((value) => value ?? []))];
   return means.map((value) => value?.name);
+}
+
+/**
+ * The standard deviation of a row, rounded up, a constant to gradients: the loss of a confident model has
+ * none to speak of, and what the few samples say that have, is not what the model does.
+ */
+function spread(f: Formula, logits: Value): Value {
+  const centred = f.sub(logits, f.mean(logits, [1], true));
+  const deviation = f.op('Sqrt', [f.mean(f.mul(centred, centred))]);
+  return f.max(f.op('Ceil', [deviation]), 1);
 }
 
 function overOthers(f: Formula, how: 'sum' | 'mean', value: Value, axis: number): Value {

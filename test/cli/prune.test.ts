@@ -19,6 +19,8 @@ const DATA = [
   ...['--val', 'fixtures/digits-test.npz'],
 ];
 
+const RANDOM = ['--data', 'random', '--limit', '2'];
+
 interface Report {
   readonly metrics: {
     readonly accuracy: number;
@@ -28,6 +30,7 @@ interface Report {
     readonly size_ratio: number;
     readonly sparsity?: number;
     readonly zip_ratio?: number;
+    readonly zstd_ratio?: number;
     readonly repair?: readonly string[];
     readonly sensitivity?: readonly unknown[];
   };
@@ -95,6 +98,7 @@ describe('xform prune', () => {
       expect(1 - after / before).toBeLessThan(share + 0.05);
       expect(metrics.accuracy).toBeGreaterThan(0.8);
       expect(metrics.zip_ratio).toBeLessThan(1);
+      expect(metrics.zstd_ratio).toBeLessThan(1);
     },
     60_000,
   );
@@ -139,10 +143,18 @@ describe('what prune refuses', () => {
   beforeAll(async () => {
     const text = `g (float[n, 4] x) => (float[n, 4] y) { y = Relu(x) }`;
     writeFileSync(at('relu.onnx'), await encodeModel(parseModel(text)));
+    const half = `g (float16[n, 4] x) => (float16[n, 4] y)
+<float16[4, 8] a = random, float16[8, 4] b = random> { h = MatMul(x, a) y = MatMul(h, b) }`;
+    writeFileSync(at('half.onnx'), await encodeModel(parseModel(half)));
+    const stored = `g (float[n, 2] x) => (float[n, 2] y)
+<int8[2, 2] a = {1, -2, 3, 4}, int8[2, 2] b = {5, 6, 7, -8}, float s = {0.1}>
+{ c = DequantizeLinear(a, s) d = DequantizeLinear(b, s) h = MatMul(x, c) y = MatMul(h, d) }`;
+    writeFileSync(at('stored.onnx'), await encodeModel(parseModel(stored)));
   });
 
   it.each([
     ['an amount of 1', [CNN, '--amount', '1'], 2, /"1"/],
+    ['an amount that leaves nothing', [CNN, '--amount', '0.99'], 2, /nothing of the 16 units/],
     ['an amount that is none', [CNN, '--amount', 'half'], 2, /half/],
     ['a pattern that fits nothing', [CNN, '--skip', 'nosuch*'], 2, /nosuch/],
     ['a method that is none', [CNN, '--method', 'magic'], 2, /magic/],
@@ -153,6 +165,10 @@ describe('what prune refuses', () => {
       3,
       /multiple of 61/,
     ],
+    ['data that does not fit', ['relu.onnx', '--data', 'fixtures/digits-train.npz'], 3, /"x"/],
+    ['half precision', ['half.onnx', '--method', 'magnitude'], 3, /weight is float16/],
+    ['weights as integers', ['stored.onnx', '--method', 'sparsegpt', ...RANDOM], 3, /Dequantize/],
+    ['gradients of integers', ['stored.onnx', '--method', 'gradient', ...RANDOM], 3, /Dequantize/],
     ['no data where scores need it', [CNN, '--method', 'wanda'], 2, /no data/],
     ['blocks where there are none', [CNN, '--method', 'layer', ...DATA], 3, /residual/],
     ['a model of which nothing can be cut', ['relu.onnx'], 3, /can be pruned/],
@@ -160,7 +176,7 @@ describe('what prune refuses', () => {
     '%s',
     async (_, args, code, message) => {
       const [model, ...flags] = args;
-      const path = model === 'relu.onnx' ? at(model) : model;
+      const path = model.includes('/') ? model : at(model);
       const run = await xform(['prune', path, '-o', at('refused.onnx'), '--no-bench', ...flags]);
       expect(run.stderr).toMatch(message);
       expect(run.code).toBe(code);

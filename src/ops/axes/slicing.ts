@@ -192,6 +192,25 @@ export function resizePad(r: ResizeContext): void {
 }
 
 /** Other axes of the data pass, shifted by the axes of the indices; picks that are known, too. */
+/** Axes behind those that an index tuple is about, which are left as they are. */
+export function gatherNdAxes(l: Links): void {
+  const tuple = l.c.shape(1)?.at(-1);
+  if (typeof tuple !== 'number' || l.c.node.int('batch_dims', 0) !== 0) return;
+  const before = l.rank(1) - 1 - tuple;
+  for (let k = tuple; k < l.rank(0); k++) l.join(l.in(0, k), l.out(0, before + k));
+}
+
+/** The same of data, updates and result. */
+export function scatterNdAxes(l: Links): void {
+  const tuple = l.c.shape(1)?.at(-1);
+  if (typeof tuple !== 'number') return;
+  const before = l.rank(1) - 1 - tuple;
+  for (let k = tuple; k < l.rank(0); k++) {
+    l.join(l.in(0, k), l.out(0, k));
+    l.join(l.in(2, before + k), l.out(0, k));
+  }
+}
+
 export function gatherAxes(l: Links): void {
   const rank = l.rank(0);
   const axis = positive(l.c.node.int('axis', 0), rank);

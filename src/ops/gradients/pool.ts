@@ -1,6 +1,7 @@
 // Gradients of pooling: spread over the window, or to the element that won.
 
 import type { Value } from '../../graph/index.ts';
+import { dtypeInfo } from '../../tensor/dtype.ts';
 import { type GradientContext, gradients, UnknownShape } from '../gradient.ts';
 import { type Geometry, geometryOf, sizeOf, transposedConv } from './window.ts';
 
@@ -21,10 +22,14 @@ function maxPool(c: C): (Value | undefined)[] {
   const shape = shapeOf(c, c.x());
   const indices = c.extraOutput(1, 'indices');
   const flat = (value: Value) => c.op('Reshape', [value, c.ints([-1])]);
-  const zeros = c.op('Expand', [c.scalar(0, c.dy()), c.ints([sizeOf(shape)])]);
+  // onnxruntime adds up no halves.
+  const isHalf = c.dy().dtype === 'float16';
+  const dy = isHalf ? c.op('Cast', [c.dy()], { to: dtypeInfo('float32').code }) : c.dy();
+  const zeros = c.op('Expand', [c.scalar(0, dy), c.ints([sizeOf(shape)])]);
   const attrs = { axis: 0, reduction: 'add' };
-  const sum = c.op('ScatterElements', [zeros, flat(indices), flat(c.dy())], attrs);
-  return [c.op('Reshape', [sum, c.ints(shape)])];
+  const sum = c.op('ScatterElements', [zeros, flat(indices), flat(dy)], attrs);
+  const dx = c.op('Reshape', [sum, c.ints(shape)]);
+  return [isHalf ? c.op('CastLike', [dx, c.dy()]) : dx];
 }
 
 /** Each element of a window gets the same: a transposed convolution with ones, channel by channel. */

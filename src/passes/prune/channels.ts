@@ -2,7 +2,13 @@
 // their units are, how many of each go, and the cut. `channel`, `head`, `neuron` and `hidden` are the
 // same but for the kinds of groups that take part.
 
-import { badAmount, nothingToPrune, targetOutOfReach, targetUnknown } from '../../errors/prune.ts';
+import {
+  badAmount,
+  leavesNothing,
+  nothingToPrune,
+  targetOutOfReach,
+  targetUnknown,
+} from '../../errors/prune.ts';
 import type { Model, Node } from '../../graph/index.ts';
 import type { Runner } from '../pass.ts';
 import type { Pattern } from '../select.ts';
@@ -44,6 +50,8 @@ export interface ChannelOptions {
   readonly scope?: Scope | undefined;
   readonly roundTo?: number | undefined;
   readonly minimum?: number | undefined;
+  /** Whether an amount that would take all units of a group is an error; otherwise one of them stays. */
+  readonly refusesEmpty?: boolean | undefined;
   /** Share of the units left of each group, at least: 0.1 in a global ranking. */
   readonly keep?: number | undefined;
   readonly skip?: readonly Pattern[] | undefined;
@@ -118,6 +126,7 @@ export async function chooseChannels(
   });
   const open = sound(model, candidates, reasons);
   if (open.length === 0) throw nothingToPrune(model.path ?? '', 'channels', reasonsOf(frozen));
+  if (options.refusesEmpty) refuseEmpty(open, options);
   const scored = await scoreGroups(open, options, context);
   const choose = (amount: number) => chooseUnits(scored, settings(options, amount));
   const amount = options.target
@@ -162,6 +171,17 @@ function settings(options: ChannelOptions, amount: number) {
     minimum: options.minimum ?? CHOOSE_DEFAULTS.minimum,
     keep: options.keep ?? (scope === 'global' ? 0.1 : CHOOSE_DEFAULTS.keep),
   };
+}
+
+/** Groups of one unit have none to choose from: they stay. */
+function refuseEmpty(groups: readonly Group[], options: ChannelOptions): void {
+  const { amount, amountOf } = settings(options, options.amount ?? 0);
+  const shareOf = (group: Group) => amountOf(group) ?? amount;
+  const emptied = groups.filter(
+    (group) => group.units > 1 && Math.round(group.units * shareOf(group)) >= group.units,
+  );
+  const [first] = emptied.sort((a, b) => a.units - b.units);
+  if (first) throw leavesNothing(first.name, first.units, shareOf(first), emptied.length - 1);
 }
 
 function makersOf({ makers, layers }: Group): readonly Node[] {

@@ -1,14 +1,13 @@
 // Repair without training: a layer that lost inputs gets weights with which it comes closest, over data,
-// to what it gave before (He et al. 2017). With X [R, width] the inputs that are left and Y [R, rows]
-// the results of the original: min ‖X W - Y‖² + λ‖W - W₀‖², that is W = W₀ + (XᵀX + λI)⁻¹ (XᵀY - XᵀX W₀),
-// on centred X and Y where the layer has a bias. Layers follow each other, each behind those before it.
+// to what it gave before (He et al. 2017): see `normal-equations`. Layers follow each other, each behind
+// those before it.
 
 import { Builder, Graph, Model, tensorType, unknownDim, type Value } from '../../graph/index.ts';
 import { constantData } from '../../ops/index.ts';
-import { factorInPlace } from '../../tensor/cholesky.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 import type { Runner } from '../pass.ts';
 import type { Choice } from './cut.ts';
+import { SUMS, Sums, solve } from './normal-equations.ts';
 import { inputsHidden, patches } from './sparse/layer-inputs.ts';
 import { findProducts, laidOut, type Product, rowsOf } from './sparse/products.ts';
 
@@ -26,9 +25,6 @@ export interface PairedObserver {
 
 /** Solving takes width³ / 3 multiplications. */
 const MAX_WIDTH = 1536;
-/** λ as a share of the mean of the diagonal. */
-const DAMPING = 0.01;
-
 export interface Repaired {
   readonly layer: string;
   readonly reason?: string | undefined;
@@ -56,7 +52,8 @@ export async function refit(
     if (!old || old.width === product.width) continue;
     const isShared = product.weight.uses.length > 1;
     const shared = isShared ? 'its weight is shared' : undefined;
-    const reason = inputsHidden(product) ?? tooWide(product) ?? shared;
+    const grouped = product.groups > 1 ? 'a grouped convolution' : undefined;
+    const reason = inputsHidden(product) ?? grouped ?? tooWide(product) ?? shared;
     const layer = product.node.describe();
     if (!reason) {
       await refitOne(
@@ -122,52 +119,52 @@ async function refitOne(layer: Layer, observer: PairedObserver, run: Runner): Pr
   const lost = gone.get(output) ?? new Set<number>();
   const kept = Array.from({ length: old.rows }, (_, i) => i).filter((i) => !lost.has(i));
   if (kept.length !== product.rows) return;
-  const sums = new Sums(product);
+  const { width, rows } = product;
+  // Every second batch is held out to say how far the weights may move.
+  const halves = [new Sums(width, rows), new Sums(width, rows)] as const;
   const model = sumModel(product, kept);
+  let batch = 0;
   await observer.both(
     { model: original, names: [output] },
     { model: pruned, names: [input] },
     async (a, b) => {
       const [y, x] = [a.get(output), b.get(input)];
-      if (x && y)
-        sums.add(
-          await run(
-            model,
-            new Map([
-              ['x', x],
-              ['y', y],
-            ]),
-          ),
-        );
+      if (!x || !y) return;
+      const feeds = { x, y };
+      halves[batch++ % 2]?.add(await run(model, new Map(Object.entries(feeds))));
     },
   );
-  solve(pruned, product, sums);
+  const bias = biasOf(product);
+  const solution = solve(halves, rowsOf(product), bias !== undefined);
+  if (!solution) return;
+  const { w, levels } = solution;
+  const { graph } = pruned;
+  graph.setData(product.weight, Tensor.of('float32', product.data.shape, laidOut(product, w)));
+  if (!bias || !levels) return;
+  const values = bias.values.map((b, r) => (levels[r] as number) + (bias.isApart ? b : 0));
+  graph.setData(bias.value, Tensor.of('float32', bias.shape, values));
 }
 
-const SUMS = ['xx', 'xy', 'x1', 'y1', 'n'] as const;
+interface Bias {
+  readonly value: Value;
+  readonly values: Float32Array;
+  readonly shape: readonly number[];
+  /** Added to the results by an Add. */
+  readonly isApart: boolean;
+}
 
-/** XᵀX, XᵀY, Σx, Σy and the number of rows. */
-class Sums {
-  readonly xx: Float64Array;
-  readonly xy: Float64Array;
-  readonly x1: Float64Array;
-  readonly y1: Float64Array;
-  readonly n = new Float64Array(1);
-
-  constructor({ width, rows }: Product) {
-    this.xx = new Float64Array(width * width);
-    this.xy = new Float64Array(width * rows);
-    this.x1 = new Float64Array(width);
-    this.y1 = new Float64Array(rows);
-  }
-
-  add(found: ReadonlyMap<string, Tensor>): void {
-    for (const name of SUMS) {
-      const values = found.get(name)?.values() as ArrayLike<number | bigint>;
-      const sum = this[name];
-      for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + Number(values[i]);
-    }
-  }
+/** A vector of this layer alone. */
+function biasOf({ node, rows }: Product): Bias | undefined {
+  const own = node.input(2);
+  const [result] = node.outputs;
+  const [use, ...others] = result?.uses ?? [];
+  const isApart = !own && node.op === 'MatMul' && others.length === 0 && use?.node.op === 'Add';
+  const value = isApart ? use?.node.inputs.find((input) => input !== result) : own;
+  const data = value && constantData(value);
+  if (!value?.data || data?.dtype !== 'float32' || value.uses.length !== 1) return undefined;
+  const isVector = data.size === rows && (data.shape.at(-1) ?? 1) === rows;
+  if (!isVector) return undefined;
+  return { value, values: data.values() as Float32Array, shape: data.shape, isApart };
 }
 
 function sumModel(product: Product, kept: readonly number[]): Model {
@@ -199,104 +196,4 @@ function sumModel(product: Product, kept: readonly number[]): Model {
     g.output(made[name], name);
   }
   return new Model(graph, new Map([['', 13]]), 8);
-}
-
-/** Sets weight and bias of the layer to the solution; leaves them where there is none. */
-function solve(model: Model, product: Product, { xx, xy, x1, y1, n }: Sums): void {
-  const { width, rows } = product;
-  const count = n[0] as number;
-  if (count === 0) return;
-  const bias = product.node.input(2);
-  const terms = bias?.data && constantData(bias);
-  const isCentred = terms?.dtype === 'float32' && terms.size === rows && bias?.uses.length === 1;
-  if (isCentred) centre(xx, xy, x1, y1, count, width, rows);
-  const w = rowsOf(product);
-  let mean = 0;
-  for (let k = 0; k < width; k++) mean += (xx[k * width + k] as number) / width;
-  const right = residual(xx, xy, w, width, rows);
-  for (let k = 0; k < width; k++) {
-    xx[k * width + k] = (xx[k * width + k] as number) + DAMPING * mean + 1e-12;
-  }
-  if (!factorInPlace(xx, width)) return;
-  for (let r = 0; r < rows; r++) {
-    const change = backSolve(xx, right, r, width, rows);
-    for (let k = 0; k < width; k++)
-      w[r * width + k] = (w[r * width + k] as number) + (change[k] as number);
-  }
-  model.graph.setData(
-    product.weight,
-    Tensor.of('float32', product.data.shape, laidOut(product, w)),
-  );
-  if (!isCentred || !bias || !terms) return;
-  const values = Float32Array.from({ length: rows }, (_, r) => {
-    let level = (y1[r] as number) / count;
-    for (let k = 0; k < width; k++)
-      level -= ((x1[k] as number) / count) * (w[r * width + k] as number);
-    return level;
-  });
-  model.graph.setData(bias, Tensor.of('float32', terms.shape, values));
-}
-
-function centre(
-  xx: Float64Array,
-  xy: Float64Array,
-  x1: Float64Array,
-  y1: Float64Array,
-  count: number,
-  width: number,
-  rows: number,
-): void {
-  for (let k = 0; k < width; k++) {
-    const mean = (x1[k] as number) / count;
-    for (let j = 0; j < width; j++) {
-      xx[k * width + j] = (xx[k * width + j] as number) - mean * (x1[j] as number);
-    }
-    for (let r = 0; r < rows; r++) {
-      xy[k * rows + r] = (xy[k * rows + r] as number) - mean * (y1[r] as number);
-    }
-  }
-}
-
-/** XᵀY - XᵀX W₀, [width, rows]. */
-function residual(
-  xx: Float64Array,
-  xy: Float64Array,
-  w: Float32Array,
-  width: number,
-  rows: number,
-): Float64Array {
-  const right = xy.slice();
-  for (let k = 0; k < width; k++) {
-    for (let r = 0; r < rows; r++) {
-      let sum = 0;
-      for (let j = 0; j < width; j++) {
-        sum += (xx[k * width + j] as number) * (w[r * width + j] as number);
-      }
-      right[k * rows + r] = (right[k * rows + r] as number) - sum;
-    }
-  }
-  return right;
-}
-
-/** Solves L Lᵀ z = column r. */
-function backSolve(
-  lower: Float64Array,
-  right: Float64Array,
-  r: number,
-  width: number,
-  rows: number,
-): Float64Array {
-  const z = new Float64Array(width);
-  for (let k = 0; k < width; k++) {
-    let value = right[k * rows + r] as number;
-    for (let j = 0; j < k; j++) value -= (lower[k * width + j] as number) * (z[j] as number);
-    z[k] = value / (lower[k * width + k] as number);
-  }
-  for (let k = width - 1; k >= 0; k--) {
-    let value = z[k] as number;
-    for (let j = k + 1; j < width; j++)
-      value -= (lower[j * width + k] as number) * (z[j] as number);
-    z[k] = value / (lower[k * width + k] as number);
-  }
-  return z;
 }

@@ -122,6 +122,17 @@ const moving: OpCase[] = [
     },
   },
   {
+    name: 'GatherND and ScatterND on the axes before',
+    units: [8],
+    build(s) {
+      const x = tokens(s);
+      const places = s.g.constant('places', Tensor.of('int64', [2, 2], [0, 1, 1, 3]));
+      const picked = s.g.op('GatherND', [x, places]);
+      const put = s.g.op('ScatterND', [x, places, s.g.op('Sigmoid', [picked])]);
+      return project(s, put);
+    },
+  },
+  {
     name: 'Gather from an embedding, tied to the last product',
     units: [8],
     build(s) {

@@ -1,2 +1,3 @@
 export type { Observer } from './layer-inputs.ts';
-export { type Score, type SparsifyOptions, sparsify } from './sparsify.ts';
+export type { Score, SparsifyOptions } from './options.ts';
+export { sparsify } from './sparsify.ts';

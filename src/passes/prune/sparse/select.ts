@@ -1,56 +1,66 @@
 // Which elements go, given how important each is: the least of a whole, of each row, or of every group
 // of M neighbours. Ties go in the order of their places, so that results are the same everywhere.
 
+import { amountOf, type SparsifyOptions } from './options.ts';
+import { type Product, rowsOf } from './products.ts';
+
 /** Marks the `count` least of the scores [from, to), none of them negative; 1: goes. */
 export function markLeast(
-  scores: ArrayLike<number>,
+  scores: Float32Array,
   from: number,
   to: number,
   count: number,
   marks: Uint8Array,
 ): void {
   if (count <= 0) return;
-  const own = Float32Array.from({ length: to - from }, (_, i) => scores[from + i] as number);
-  const { limit, ties } = threshold(own, count);
-  let left = ties;
+  const limit = nthLeast(scores.slice(from, to), count - 1);
+  let left = count;
   for (let i = from; i < to; i++) {
-    const score = own[i - from] as number;
-    if (score < limit) marks[i] = 1;
-    else if (score === limit && left > 0) {
-      marks[i] = 1;
-      left -= 1;
+    if ((scores[i] as number) >= limit) continue;
+    marks[i] = 1;
+    left -= 1;
+  }
+  for (let i = from; i < to && left > 0; i++) {
+    if (scores[i] !== limit) continue;
+    marks[i] = 1;
+    left -= 1;
+  }
+}
+
+/** The element that sorting would put at a place; reorders the values (Hoare 1961, FIND). */
+export function nthLeast(values: Float32Array, place: number): number {
+  let [first, last] = [0, values.length - 1];
+  while (first < last) {
+    const pivot = middleOf(values, first, last);
+    let [i, j] = [first, last];
+    while (i <= j) {
+      while ((values[i] as number) < pivot) i += 1;
+      while ((values[j] as number) > pivot) j -= 1;
+      if (i > j) break;
+      const kept = values[i] as number;
+      values[i] = values[j] as number;
+      values[j] = kept;
+      i += 1;
+      j -= 1;
     }
+    if (place <= j) last = j;
+    else if (place >= i) first = i;
+    else break;
   }
+  return values[place] as number;
 }
 
-/** Counting takes two passes over a hundred thousand bins. */
-const SORTED = 1 << 15;
-
-/** The `count`-th least of them, and how many of those that are equal to it belong to the least. */
-function threshold(values: Float32Array, count: number): { limit: number; ties: number } {
-  if (values.length > SORTED) {
-    const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-    return thresholdOf(count, (visit) => visit(bits));
-  }
-  const sorted = values.slice().sort();
-  const limit = sorted[count - 1] as number;
-  return { limit, ties: count - lowerBound(sorted, limit) };
-}
-
-/** How many elements of a sorted array are less. */
-function lowerBound(sorted: Float32Array, value: number): number {
-  let [low, high] = [0, sorted.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((sorted[middle] as number) < value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+/** The median of the first, the last and the one in the middle. */
+function middleOf(values: Float32Array, first: number, last: number): number {
+  const a = values[first] as number;
+  const b = values[(first + last) >> 1] as number;
+  const c = values[last] as number;
+  return Math.max(Math.min(a, b), Math.min(Math.max(a, b), c));
 }
 
 /** Of every `m` neighbours of a row the `m - n` least go; `m` divides `width`. */
 export function markGroups(
-  scores: ArrayLike<number>,
+  scores: Float32Array,
   { rows, width }: { readonly rows: number; readonly width: number },
   { n, m }: { readonly n: number; readonly m: number },
   marks: Uint8Array,
@@ -100,4 +110,27 @@ function find(bins: Float64Array, count: number): { bin: number; rest: number } 
     rest -= bins[bin] as number;
   }
   return { bin: bins.length - 1, rest: 0 };
+}
+
+/**
+ * Rows of the weight without what is least: of groups, or of all. By wanda it is the least of each
+ * output; of convolutions that of all, as their filters matter by far not as much as each other.
+ */
+export function withoutLeast(
+  product: Product,
+  scores: Float32Array,
+  options: SparsifyOptions,
+): Float32Array {
+  const { rows, width, node } = product;
+  const w = rowsOf(product);
+  const marks = new Uint8Array(w.length);
+  if (options.groups) markGroups(scores, product, options.groups, marks);
+  else {
+    const isByOutput = options.score === 'wanda' && node.op !== 'Conv';
+    const size = isByOutput ? width : rows * width;
+    const going = Math.floor(amountOf(product, options) * size);
+    for (let at = 0; at < w.length; at += size) markLeast(scores, at, at + size, going, marks);
+  }
+  for (let i = 0; i < w.length; i++) if (marks[i]) w[i] = 0;
+  return w;
 }
