@@ -225,7 +225,7 @@ function cifar() {
   const judged = report('eval', teacher, '--data', photos.test, ...normalize);
   const large = report('inspect', teacher).input.parameters;
   const taught = ['distill', '--teacher', teacher];
-  const similar = ['--feature-loss', 'similarity', '--feature-weight', '1000'];
+  const similar = ['--feature-loss', 'similarity', '--feature-weight', '200'];
   let small = 0;
   const found = students(
     [
