@@ -151,7 +151,7 @@ function layerAt(layers: readonly Value[], number: number, whose: string): Value
 
 /** What maps come out of; quantised ones out of DequantizeLinear. */
 const MAP_ENDS = new Set([
-  ...['Relu', 'Clip', 'Add', 'HardSwish', 'Sigmoid', 'Mul', 'LeakyRelu', 'PRelu', 'Elu', 'Gelu'],
+  ...['Relu', 'Clip', 'LeakyRelu', 'PRelu', 'Elu', 'Gelu', 'HardSwish', 'Add', 'Mul'],
   'DequantizeLinear',
 ]);
 

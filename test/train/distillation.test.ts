@@ -2,28 +2,10 @@
 // precision from their papers.
 
 import { describe, expect, it } from '@jest/globals';
-import { Graph, Model, tensorType, Value } from '../../src/graph/index.ts';
-import { createRunner } from '../../src/runtime/runner.ts';
 import { Random } from '../../src/tensor/random.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { FEATURE_LOSSES, type FeatureLossName } from '../../src/train/distillation.ts';
-import { Formula } from '../../src/train/formula.ts';
-
-const run = createRunner();
-
-async function lossOf(name: FeatureLossName, s: Tensor, t: Tensor): Promise<number> {
-  const model = new Model(new Graph('test'), new Map([['', 21]]), 10);
-  const [a, b] = [s, t].map(({ shape }, i) => new Value(`x${i}`, tensorType('float32', shape)));
-  if (!a || !b) throw new Error('no inputs');
-  model.graph.inputs = [a, b];
-  const loss = FEATURE_LOSSES[name](new Formula(model), a, b);
-  model.graph.outputs = [loss];
-  const feeds = new Map([
-    ['x0', s],
-    ['x1', t],
-  ]);
-  return (await run(model, feeds)).get(loss.name)?.numbers()[0] ?? Number.NaN;
-}
+import { lossBetween } from './loss-between.ts';
 
 const normal = (shape: readonly number[], seed: number) => {
   const random = new Random(seed, 'features');
@@ -92,7 +74,7 @@ describe('losses between inner tensors', () => {
     const [s, t] = [normal([N, 3, 2, 3], 1), normal([N, channels, 2, 3], 2)];
     const expected = EXPECTED[name](rows(s), rows(t));
     expect(expected).toBeGreaterThan(1e-3);
-    expect(await lossOf(name, s, t)).toBeCloseTo(expected, 5);
-    expect(await lossOf(name, s, s)).toBeCloseTo(0, 5);
+    expect(await lossBetween(FEATURE_LOSSES[name], s, t)).toBeCloseTo(expected, 5);
+    expect(await lossBetween(FEATURE_LOSSES[name], s, s)).toBeCloseTo(0, 5);
   });
 });

@@ -4,17 +4,14 @@
 import { describe, expect, it } from '@jest/globals';
 import { architectureNamed, type Choices } from '../../src/archs/index.ts';
 import { plainModel } from '../../src/cli/train-prepare.ts';
-import { Graph, Model, tensorType, Value } from '../../src/graph/index.ts';
+import type { Model, Value } from '../../src/graph/index.ts';
 import { inferTypes } from '../../src/ops/index.ts';
-import { createRunner } from '../../src/runtime/runner.ts';
 import { Random } from '../../src/tensor/random.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { RELATION_LOSSES } from '../../src/train/distillation.ts';
-import { Formula } from '../../src/train/formula.ts';
 import { attentionMatches, type LayerMap, stageMatches } from '../../src/train/matching.ts';
 import { parseModel } from '../helpers/parse.ts';
-
-const run = createRunner();
+import { lossBetween } from './loss-between.ts';
 
 async function transformer(name: string, choices: Partial<Choices>) {
   const model = architectureNamed(name).build({ vocab: 20, seq: 6, ...choices }, 0);
@@ -134,22 +131,8 @@ const normal = (shape: readonly number[], seed: number) => {
   );
 };
 
-async function lossOf(kind: keyof typeof RELATION_LOSSES, s: Tensor, t: Tensor): Promise<number> {
-  const model = new Model(new Graph('test'), new Map([['', 21]]), 10);
-  const [a, b] = [s, t].map(({ shape }, i) => new Value(`x${i}`, tensorType('float32', shape)));
-  if (!a || !b) throw new Error('no inputs');
-  model.graph.inputs = [a, b];
-  const loss = RELATION_LOSSES[kind](new Formula(model), a, b);
-  model.graph.outputs = [loss];
-  const results = await run(
-    model,
-    new Map([
-      ['x0', s],
-      ['x1', t],
-    ]),
-  );
-  return results.get(loss.name)?.numbers()[0] ?? Number.NaN;
-}
+const lossOf = (kind: keyof typeof RELATION_LOSSES, s: Tensor, t: Tensor) =>
+  lossBetween(RELATION_LOSSES[kind], s, t);
 
 const softmax = (row: readonly number[]) => {
   const sum = row.reduce((total, value) => total + Math.exp(value), 0);
