@@ -1,7 +1,7 @@
 // Teachers of a training run: what is held against what, and where their words come from. They stand in
 // the student's graph, frozen; or they were asked beforehand, and what they said is fed like data.
 
-import { noNumbersToCompare, notBySample, nothingToMatch } from '../errors/train.ts';
+import { notBySample, nothingToMatch } from '../errors/train.ts';
 import { type Model, printShape, Value } from '../graph/index.ts';
 import type { Feeds } from '../tensor/feeds.ts';
 import { comparedOutputs, distilled, project, type Soft, softFor } from '../train/distill.ts';
@@ -49,7 +49,6 @@ export async function teach(request: TrainRequest, model: Model, sample: Feeds):
   const lessons: Lesson[] = [];
   const teachers: { outputs: Value[]; weight: number }[] = [];
   const soft = softFor(model.graph, objective, teaching.soft);
-  if (comparedOutputs(model.graph.outputs, soft).length === 0) throw noNumbersToCompare();
   const sum = teaching.teachers.reduce((total, { weight }) => total + weight, 0);
   for (const [i, teacher] of teaching.teachers.entries()) {
     const { plain, said } = await fittedTeacher(teacher, model, soft, request, sample);

@@ -343,15 +343,6 @@ export function teacherDoesNotFit(path: string, expected: string, found: string)
   });
 }
 
-export function noNumbersToCompare(): XformError {
-  return new XformError({
-    kind: 'model',
-    code: 'no-numbers',
-    message: 'the student has no output of floating point that could be compared with its teacher',
-    hint: 'Export it with logits or scores as an output, not only with what was chosen by them.',
-  });
-}
-
 export function teacherNotFed(
   path: string,
   input: string,

@@ -1,7 +1,7 @@
 // Teachers that take and say things in another form than their students, against running them alone.
 
 import { describe, expect, it } from '@jest/globals';
-import type { Model, Value } from '../../src/graph/index.ts';
+import { attr, type Model, Node, toAttrs, Value } from '../../src/graph/index.ts';
 import { inferTypes } from '../../src/ops/index.ts';
 import { createRunner } from '../../src/runtime/runner.ts';
 import { Random } from '../../src/tensor/random.ts';
@@ -181,6 +181,28 @@ t (float[2, 3] x) => (int64[2] label, float[2, 3] y)
   label = ArgMax <axis = 1, keepdims = 0> (x)
 }`;
     close((await saidBy(text, 'kl', 'float[2, 3] logits')).values, logits);
+  });
+
+  it('of a classifier that gives maps are the scores they are made of', async () => {
+    const teacher = model('t (float[2, 3] x) => (float[2, 3] y) { y = Identity(x) }');
+    const { graph } = teacher;
+    const [scores] = graph.outputs;
+    const maps = new Value('maps');
+    const attrs = { classlabels_int64s: attr.ints([0, 1, 2]) };
+    graph.append(
+      new Node({
+        op: 'ZipMap',
+        domain: 'ai.onnx.ml',
+        name: '',
+        inputs: [scores],
+        outputs: [maps],
+        attrs: toAttrs(attrs),
+      }),
+    );
+    graph.outputs = [maps];
+    const student = model('s (float[2, 3] x) => (float[2, 3] logits) { logits = Relu(x) }');
+    const never = async (values: readonly Value[]) => values.map(() => false);
+    expect(await fitOutputs(teacher, student, 'kl', never)).toEqual([scores]);
   });
 
   it('go by name before place, and by place among those that can be compared', async () => {
