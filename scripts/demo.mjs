@@ -1,4 +1,6 @@
-// The main job on real input: what a user does in the first five minutes, on a model from fixtures/.
+// The main job on real input, images of handwritten digits from fixtures/: a transformer as PyTorch
+// exported it is made small and checked; then the whole chain, from a teacher that is trained from
+// nothing to what is left of it after pruning, distilling and quantising, judged side by side.
 
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -8,70 +10,61 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const folder = mkdtempSync(join(tmpdir(), 'xform-demo-'));
-const at = (name) => join(folder, name);
-const shown = (word) =>
-  word.startsWith(root) ? relative(root, word) : word.replace(`${folder}/`, '');
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+const fixture = (name) => join(root, 'fixtures', name);
+const at = (name) => `${name}.onnx`;
+const shown = (word) => (word.startsWith(root) ? relative(root, word) : word);
 
-function xform(...args) {
+const say = (text) => process.stdout.write(`\n== ${text}\n`);
+
+/** `line` is split at spaces; what follows is taken as it is. */
+function xform(line, ...more) {
+  const args = [...line.split(' '), ...more];
   process.stdout.write(`\n$ xform ${args.map(shown).join(' ')}\n`);
   const { status } = spawnSync(process.execPath, [join(root, 'bin/run.js'), ...args], {
     stdio: 'inherit',
+    cwd: folder,
   });
-  if (status !== 0) {
-    process.stdout.write(`xform ${args[0]} ended with exit code ${status}\n`);
-    rmSync(folder, { recursive: true, force: true });
-    process.exit(1);
-  }
+  if (status === 0) return;
+  process.stdout.write(`xform ${args[0]} ended with exit code ${status}\n`);
+  process.exit(1);
 }
 
-const model = join(root, 'fixtures/digits-transformer.onnx');
-const samples = join(root, 'fixtures/digits-test.npz');
-xform('inspect', model);
-xform('optimize', model, '-o', at('small.onnx'), '--level', 'extended');
-xform('verify', model, at('small.onnx'), '--data', samples);
-xform('bench', model, at('small.onnx'), '--runs', '200');
-const cnn = join(root, 'fixtures/digits.onnx');
-const calibration = join(root, 'fixtures/digits-train.npz');
-const [int8, int4] = [at('digits.int8.onnx'), at('transformer.int4.onnx')];
-const judged = ['--data', calibration, '--val', samples];
-xform('quantize', cnn, '-o', int8, '--mode', 'static', ...judged, '--max-drop', '0.01');
-xform('quantize', model, '-o', int4, '--mode', 'weights', '--bits', '4', ...judged);
-xform('bench', cnn, int8, '--runs', '200');
-const [half, healed, healed8] = [at('half.onnx'), at('healed.onnx'), at('healed.int8.onnx')];
-xform('prune', cnn, '-o', half, '--amount', '0.5', ...judged, '--batch', '16');
-const training = ['--data', calibration, '--val', samples];
-xform('train', half, '-o', healed, ...training, '--epochs', '8', '--lr', '0.002');
-xform('quantize', healed, '-o', healed8, '--mode', 'static', ...judged);
-const [student, taught] = [at('student.onnx'), at('student.taught.onnx')];
+const test = fixture('digits-test.npz');
+const data = ['--data', fixture('digits-train.npz'), '--val', test];
+
+say('A transformer from PyTorch: fewer nodes, then fewer bits');
+const transformer = fixture('digits-transformer.onnx');
+xform('inspect', transformer);
+xform('optimize --level extended', transformer, '-o', at('small'));
+xform('verify', transformer, at('small'), '--data', test);
+xform('quantize --mode weights --bits 4', transformer, '-o', at('int4'), ...data);
+xform('bench --runs 200', transformer, at('small'), at('int4'));
+
+say('A teacher, trained from nothing on 1,400 images');
+xform('init cnn --in 1x8x8 --width 32 --hidden 128 --classes 10', '-o', at('untrained'));
+xform('train --epochs 6 --lr 0.003', at('untrained'), ...data, '-o', at('teacher'));
+
+say('Half of its channels, trained on');
+xform('prune --amount 0.5 --batch 16', at('teacher'), ...data, '-o', at('half'));
+xform('train --epochs 4 --lr 0.002', at('half'), ...data, '-o', at('pruned'));
+
+say('A student of a tenth of its size that learns from it');
+xform('init cnn --in 1x8x8 --width 8 --hidden 32 --classes 10', '-o', at('new'));
 xform(
-  'init',
-  'cnn',
-  '--in',
-  '1x8x8',
-  '--width',
-  '4',
-  '--hidden',
-  '16',
-  '--classes',
-  '10',
-  '-o',
-  student,
-);
-xform(
-  'distill',
-  student,
+  'distill --epochs 8 --lr 0.01',
+  at('new'),
   '--teacher',
-  cnn,
+  at('teacher'),
+  ...data,
   '-o',
-  taught,
-  ...training,
-  '--epochs',
-  '8',
-  '--lr',
-  '0.005',
+  at('student'),
 );
-xform('bench', cnn, half, healed, taught, '--runs', '200');
-xform('init', 'resnet18', '--in', '3x64x64', '--classes', '10', '-o', at('resnet18.onnx'));
-xform('optimize', at('resnet18.onnx'), '-o', at('resnet18.small.onnx'));
-xform('verify', at('resnet18.onnx'), at('resnet18.small.onnx'));
-rmSync(folder, { recursive: true, force: true });
+
+say('The student in integers');
+xform('quantize --mode static', at('student'), ...data, '-o', at('student.int8'));
+
+say('All of them, side by side');
+const all = ['teacher', 'pruned', 'student', 'student.int8'].map(at);
+xform('eval', ...all, '--data', test);
+xform('bench --runs 200', ...all);

@@ -1,7 +1,7 @@
 // A student made from its teacher: fewer layers first, then narrower ones, as `prune` cuts them.
 
 import { depthStays } from '../errors/prune.ts';
-import { type Model, printType } from '../graph/index.ts';
+import { type Dim, type Model, printType, type Shape, type Value } from '../graph/index.ts';
 import { inferTypes } from '../ops/index.ts';
 import type { CriterionName } from '../passes/prune/importance.ts';
 import type { Pattern } from '../passes/select.ts';
@@ -91,13 +91,28 @@ async function narrower(
   return pruner(model, { amount: 1 - width });
 }
 
-/** A student takes its teacher's inputs and gives outputs of its types. */
+/** A student takes its teacher's inputs and gives outputs of its types, as far as sizes are known. */
 function requireSameEnds(teacher: Model, student: Model): void {
   inferTypes(student);
-  const ends = ({ graph }: Model) =>
-    [...graph.inputs.filter(({ data }) => !data), ...graph.outputs]
-      .map(({ name, type }) => `${name}: ${printType(type)}`)
-      .join(', ');
-  const [expected, found] = [ends(teacher), ends(student)];
-  if (found !== expected) throw new Error(`the student has ${found}, its teacher ${expected}`);
+  const [expected, found] = [endsOf(teacher), endsOf(student)];
+  const isAlike = ({ name, dtype, shape }: Value, i: number) => {
+    const other = expected[i];
+    return name === other?.name && dtype === other.dtype && mayBeSame(shape, other.shape);
+  };
+  if (found.length === expected.length && found.every(isAlike)) return;
+  const [ours, theirs] = [found, expected].map((ends) =>
+    ends.map(({ name, type }) => `${name}: ${printType(type)}`).join(', '),
+  );
+  throw new Error(`the student has ${ours}, its teacher ${theirs}`);
+}
+
+function endsOf({ graph }: Model): Value[] {
+  return [...graph.inputs.filter(({ data }) => !data), ...graph.outputs];
+}
+
+/** Open sizes may have any name, and be known in one model alone. */
+function mayBeSame(a: Shape | undefined, b: Shape | undefined): boolean {
+  if (!a || !b) return true;
+  const isOpen = (dim: Dim | undefined) => typeof dim !== 'number';
+  return a.length === b.length && a.every((dim, i) => isOpen(dim) || isOpen(b[i]) || dim === b[i]);
 }

@@ -174,7 +174,7 @@ export async function evaluationOfWritten(
   return evaluationOf(request, await plainModel(model, request.batch, sample), new Set(), sample);
 }
 
-/** Judged by labels where there are some, else by the teachers; `names`: weights that are fed. */
+/** Judged by labels where there are some, else by what teachers say; `names`: weights that are fed. */
 async function evaluationOf(
   request: TrainRequest,
   inference: Model,
@@ -184,7 +184,9 @@ async function evaluationOf(
   if (!request.validation) return undefined;
   const weights = [...inference.graph.initializers].filter(({ name }) => names.has(name));
   const { teaching } = request;
-  const alone = { ...request, teaching: teaching && { ...teaching, cache: undefined } };
+  // What lies inside is compared through projections that validation does not have.
+  const judge = teaching && ({ ...teaching, cache: undefined, method: 'logits' } as const);
+  const alone = { ...request, teaching: judge };
   const { objective } = request.objective ? request : await teach(alone, inference, sample);
   return buildEvaluation({
     model: inference,

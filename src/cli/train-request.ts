@@ -7,7 +7,7 @@ import type { SessionOptions } from '../runtime/options.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { FeatureLossName } from '../train/distillation.ts';
 import type { Masking } from '../train/masking.ts';
-import type { LayerMap } from '../train/matching.ts';
+import type { AttentionPart, LayerMap } from '../train/matching.ts';
 import type { Objective, ObjectiveSettings } from '../train/objectives/objective.ts';
 import type { RateRange } from '../train/rate-range.ts';
 import type { Course } from '../train/schedule.ts';
@@ -108,6 +108,8 @@ export interface Teaching {
   readonly temperature: Course;
   readonly matches: readonly (readonly [student: string, teacher: string])[];
   readonly layerMap: LayerMap;
+  /** What method attention compares; all where it is absent. */
+  readonly attention?: readonly AttentionPart[] | undefined;
   readonly featureLoss: FeatureLossName;
   readonly featureWeight: Course;
   /** Set: teachers are asked beforehand, and what they said is kept there. */

@@ -101,7 +101,7 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
           return firstNotFinite(graphs.plain, graph, state, stacked, request.session);
         },
         choose: async (state) => {
-          const weights = stateWeights(graph, state);
+          const weights = graphs.finish(stateWeights(graph, state));
           const chosen = await request.pruning?.choose(weights, penalty?.final ?? 0);
           return chosen ? withPenalties(graph, state, chosen) : state;
         },

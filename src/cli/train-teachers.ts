@@ -1,21 +1,24 @@
 // Teachers of a training run: what is held against what, and where their words come from. They stand in
 // the student's graph, frozen; or they were asked beforehand, and what they said is fed like data.
 
-import { notBySample, nothingToMatch, teacherDoesNotFit } from '../errors/train.ts';
+import { notBySample, nothingToMatch } from '../errors/train.ts';
 import { type Model, printShape, Value } from '../graph/index.ts';
 import type { Feeds } from '../tensor/feeds.ts';
-import { distilled, project, saidBy, softFor } from '../train/distill.ts';
+import { comparedOutputs, distilled, project, type Soft, softFor } from '../train/distill.ts';
 import { graft, keepAll, sharedInputs, TEACHER } from '../train/graft.ts';
 import { attentionMatches, type Match, namedMatches, stageMatches } from '../train/matching.ts';
 import type { Objective } from '../train/objectives/objective.ts';
 import type { InputOf } from '../train/plan.ts';
 import { inputOf } from '../train/step.ts';
-import { plainModel } from './train-prepare.ts';
+import { fittedTeacher } from './teacher-fit.ts';
 import type { Matched, Teaching, TrainRequest } from './train-request.ts';
 
 export interface Taught {
   readonly objective: Objective;
   readonly projections: readonly Value[];
+  /** Outputs. */
+  readonly compared: readonly Matched[];
+  /** Inner tensors. */
   readonly matched: readonly Matched[];
   readonly lessons: readonly Lesson[];
 }
@@ -35,22 +38,25 @@ export interface Lesson {
 
 /** The objective of the request, with what teachers say in the graph where there are some. */
 export async function teach(request: TrainRequest, model: Model, sample: Feeds): Promise<Taught> {
-  const { objective, teaching, batch } = request;
+  const { objective, teaching } = request;
   if (!teaching) {
     if (!objective) throw new Error('neither an objective nor a teacher');
-    return { objective, projections: [], matched: [], lessons: [] };
+    return { objective, projections: [], compared: [], matched: [], lessons: [] };
   }
   const found: Match[] = [];
+  const names: string[] = [];
+  const compared: Matched[] = [];
   const lessons: Lesson[] = [];
   const teachers: { outputs: Value[]; weight: number }[] = [];
-  const soft = teaching.soft ?? softFor(model.graph, objective);
+  const soft = softFor(model.graph, objective, teaching.soft);
   const sum = teaching.teachers.reduce((total, { weight }) => total + weight, 0);
   for (const [i, teacher] of teaching.teachers.entries()) {
-    const plain = await plainModel(teacher.model, batch, sample);
-    checkTeacher(teacher.path, model, plain, soft);
+    const { plain, said } = await fittedTeacher(teacher, model, soft, request, sample);
     const matches = teaching.method === 'logits' ? [] : matchesOf(teaching, model, plain);
-    const said = saidBy(plain.graph.outputs, soft);
     const weight = teacher.weight / sum;
+    const whose = teaching.teachers.length > 1 ? `${teacher.path}: ` : '';
+    names.push(...matches.map((match) => `${whose}${match.teacher.name}`));
+    compared.push(...outputsOf(model, said, soft, whose));
     if (teaching.cache) {
       const { path, model: original } = teacher;
       const { lesson, heard } = listen(
@@ -70,7 +76,10 @@ export async function teach(request: TrainRequest, model: Model, sample: Feeds):
   }
   if (teaching.method !== 'logits' && found.length === 0) throw nothingToMatch(teaching.method);
   const { matches, projections } = project(model, found, teaching.featureLoss, request.seed);
-  const matched = found.map((match, i) => matchedOf(match, matches[i] as Match, teaching));
+  const matched = found.map((match, i) => ({
+    ...matchedOf(match, matches[i] as Match, teaching),
+    teacher: names[i] ?? '',
+  }));
   const objectiveOf = distilled({
     ...teaching,
     soft,
@@ -78,8 +87,25 @@ export async function teach(request: TrainRequest, model: Model, sample: Feeds):
     teachers,
     features: matches,
   });
-  return { objective: objectiveOf, projections, matched, lessons };
+  return { objective: objectiveOf, projections, compared, matched, lessons };
 }
+
+function outputsOf(student: Model, said: readonly Value[], soft: Soft, whose: string): Matched[] {
+  return comparedOutputs(student.graph.outputs, soft).map((output, i) => ({
+    student: output.name,
+    studentShape: printShape(output.shape),
+    teacher: `${whose}${said[i]?.name}`,
+    teacherShape: printShape(said[i]?.shape),
+    by: COMPARED_BY[soft],
+    isProjected: false,
+  }));
+}
+
+const COMPARED_BY = {
+  kl: 'divergence',
+  chances: 'divergence of each chance',
+  mse: 'squared distance',
+};
 
 /** Inputs of the student's graph in the place of the teacher's values. */
 function listen(model: Model, teacher: Model, wanted: readonly Value[], number: number) {
@@ -103,10 +129,8 @@ function listen(model: Model, teacher: Model, wanted: readonly Value[], number: 
 
 function matchesOf(teaching: Teaching, student: Model, teacher: Model): Match[] {
   if (teaching.matches.length > 0) return namedMatches(student, teacher, teaching.matches);
-  const stages = () => stageMatches(student, teacher, teaching.layerMap);
-  if (teaching.method === 'feature') return stages();
-  const relations = attentionMatches(student, teacher, teaching.layerMap);
-  return relations.length > 0 ? relations : stages();
+  if (teaching.method === 'feature') return stageMatches(student, teacher, teaching.layerMap);
+  return attentionMatches(student, teacher, teaching.layerMap, teaching.attention);
 }
 
 function matchedOf(
@@ -125,10 +149,3 @@ function matchedOf(
 }
 
 const RELATIONS = { map: 'divergence of attention', value: 'divergence of value relations' };
-
-function checkTeacher(path: string, student: Model, teacher: Model, soft: 'kl' | 'mse'): void {
-  const shapes = ({ graph }: Model) =>
-    saidBy(graph.outputs, soft).map(({ shape }) => printShape(shape));
-  const [ours, theirs] = [shapes(student).join(', '), shapes(teacher).join(', ')];
-  if (ours !== theirs) throw teacherDoesNotFit(path, ours, theirs);
-}

@@ -16,7 +16,7 @@ import { badFlagValue } from '../errors/usage.ts';
 import type { Model } from '../graph/index.ts';
 import type { Outcome } from '../report/report.ts';
 import { FEATURE_LOSSES, type FeatureLossName } from '../train/distillation.ts';
-import type { LayerMap } from '../train/matching.ts';
+import { ATTENTION_PARTS, type AttentionPart, type LayerMap } from '../train/matching.ts';
 import type { ObjectiveName } from '../train/objectives/index.ts';
 import type { Course } from '../train/schedule.ts';
 
@@ -52,8 +52,8 @@ export default class Distill extends TrainingCommand<typeof Distill> {
       ...group,
     }),
     method: Flags.option({ options: ['logits', 'feature', 'attention'] as const })({
-      summary: 'what is compared beside the outputs',
-      default: 'logits',
+      summary:
+        'what is compared beside the outputs (default: logits, that is nothing; feature with --match or --feature-loss)',
       ...group,
     }),
     temperature: Flags.string({
@@ -85,13 +85,17 @@ export default class Distill extends TrainingCommand<typeof Distill> {
       helpValue: 'STUDENT=TEACHER,…',
       ...group,
     }),
+    attention: Flags.string({
+      summary: `what method attention compares, of ${ATTENTION_PARTS.join(', ')} (default: all)`,
+      helpValue: 'PART,…',
+      ...group,
+    }),
     'dry-run': Flags.boolean({
-      summary: 'show which tensors would be compared, and how; train nothing',
+      summary: 'show what would be compared, and how; train nothing',
       ...group,
     }),
     'feature-loss': Flags.option({ options: Object.keys(FEATURE_LOSSES) as FeatureLossName[] })({
-      summary: 'how inner tensors are compared',
-      default: 'mse',
+      summary: 'how inner tensors are compared (default: mse)',
       ...group,
     }),
     'feature-weight': Flags.string({
@@ -150,13 +154,14 @@ export default class Distill extends TrainingCommand<typeof Distill> {
         path,
         weight: weights?.[i] ?? 1,
       })),
-      method: flags.method,
+      method: this.#method(),
       soft: flags.soft,
       alpha,
       temperature,
       matches: flags.match.map(parseMatch),
       layerMap: parseLayerMap(flags['layer-map']),
-      featureLoss: flags['feature-loss'],
+      attention: parseParts(flags.attention),
+      featureLoss: flags['feature-loss'] ?? 'mse',
       featureWeight: course('feature-weight', flags['feature-weight'] ?? '1'),
       cache: this.#cache(),
     };
@@ -164,8 +169,20 @@ export default class Distill extends TrainingCommand<typeof Distill> {
 
   protected override async preview(request: TrainRequest): Promise<Outcome | undefined> {
     if (!this.flags['dry-run']) return undefined;
-    const matched = await previewMatches(request);
-    return { metrics: { matched }, blocks: matchBlocks(matched) };
+    const found = await previewMatches(request);
+    return { metrics: { ...found }, blocks: matchBlocks(found) };
+  }
+
+  /** Saying how inner tensors are compared asks for it. */
+  #method(): Teaching['method'] {
+    const { method, match, attention, 'feature-loss': loss } = this.flags;
+    const isInner = match.length > 0 || loss !== undefined;
+    const wanted = attention ? 'attention' : isInner ? 'feature' : 'logits';
+    const isLess = method === 'logits' || (method === 'feature' && wanted === 'attention');
+    if (isLess && wanted !== 'logits') {
+      throw badFlagValue('method', method, `${wanted}, which other flags ask for`);
+    }
+    return method ?? wanted;
   }
 
   #cache(): TeacherCacheOptions | undefined {
@@ -195,6 +212,14 @@ function parseLayerMap(text: string): LayerMap {
     const [student, teacher] = /^(\d+)=(\d+)$/.exec(pair.trim())?.slice(1).map(Number) ?? [];
     if (student !== undefined && teacher !== undefined) return [student, teacher] as const;
     throw badFlagValue('layer-map', text, 'uniform, last, or numbers of layers as in 0=1,1=3');
+  });
+}
+
+function parseParts(text: string = ATTENTION_PARTS.join()): AttentionPart[] {
+  return text.split(',').map((word) => {
+    const part = ATTENTION_PARTS.find((name) => name === word.trim());
+    if (part) return part;
+    throw badFlagValue('attention', text, `one or more of ${ATTENTION_PARTS.join(', ')}`);
   });
 }
 

@@ -343,6 +343,20 @@ export function teacherDoesNotFit(path: string, expected: string, found: string)
   });
 }
 
+export function teacherNotFed(
+  path: string,
+  input: string,
+  type: string,
+  inputs: string,
+): XformError {
+  return new XformError({
+    kind: 'model',
+    code: 'teacher-not-fed',
+    message: `teacher "${path}" takes "${input}" ${type}, which the student does not: it takes ${inputs}`,
+    hint: 'Both are run on the same samples: export the teacher for inputs that the student has.',
+  });
+}
+
 /** What teachers say ahead of time is kept sample by sample. */
 export function notBySample(tensor: string, shape: string): XformError {
   return new XformError({

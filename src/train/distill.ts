@@ -3,6 +3,7 @@
 
 import { Builder, type Model, type Value } from '../graph/index.ts';
 import { inferNode } from '../ops/index.ts';
+import { isFloat } from '../tensor/dtype.ts';
 import { Random } from '../tensor/random.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import {
@@ -13,6 +14,7 @@ import {
 } from './distillation.ts';
 import type { Formula } from './formula.ts';
 import type { Match } from './matching.ts';
+import { twoClasses } from './objectives/classify.ts';
 import { OBJECTIVES } from './objectives/index.ts';
 import { tokenInput, tokensThere } from './objectives/language.ts';
 import {
@@ -23,19 +25,19 @@ import {
   meanValue,
   type Objective,
   type ObjectiveContext,
+  withoutOnes,
 } from './objectives/objective.ts';
 import type { Course } from './schedule.ts';
 
 export interface Distillation {
   /** Told by labels; absent: the student learns from its teachers alone. */
   readonly hard?: Objective | undefined;
-  /** What teachers say (`saidBy`), in the student's graph, and how much each counts. */
+  /** What teachers say of each compared output, in the student's graph, and how much each counts. */
   readonly teachers: readonly { readonly outputs: readonly Value[]; readonly weight: number }[];
   /** Share of the soft loss. */
   readonly alpha: Course;
   readonly temperature: Course;
-  /** Divergence of distributions, or squared distance of outputs. */
-  readonly soft: 'kl' | 'mse';
+  readonly soft: Soft;
   readonly features: readonly Match[];
   readonly featureLoss: FeatureLossName;
   readonly featureWeight: Course;
@@ -72,29 +74,51 @@ export function distilled(d: Distillation): Objective {
   };
 }
 
-/** What the soft loss compares: the logits of the first output for kl, all that are float for mse. */
-export function saidBy(outputs: readonly Value[], soft: 'kl' | 'mse'): Value[] {
-  if (soft === 'kl') return outputs.slice(0, 1).map((o) => logitsOf(o, ['Softmax', 'LogSoftmax']));
-  return outputs.filter(({ dtype }) => dtype === 'float32');
+/**
+ * How outputs are compared: distributions over classes or tokens by their divergence at a temperature,
+ * chances that do not exclude each other one by one in the same way, all else by squared distance.
+ */
+export type Soft = 'kl' | 'chances' | 'mse';
+
+/** Outputs that are compared: all numbers, or the first distribution and others of its shape. */
+export function comparedOutputs(outputs: readonly Value[], soft: Soft): Value[] {
+  const numbers = outputs.filter(({ dtype }) => dtype && isFloat(dtype));
+  return soft === 'mse'
+    ? numbers
+    : numbers.filter(({ shape }) => `${shape}` === `${numbers[0]?.shape}`);
 }
 
-/** kl where an output is a distribution over classes or tokens, mse for numbers, boxes and maps. */
-export function softFor({ inputs, outputs }: Ends, objective: Objective | undefined): 'kl' | 'mse' {
-  if (objective && NUMBERS.has(objective)) return 'mse';
-  const shape = outputs[0]?.shape ?? [];
-  const isOverClasses = shape.length === 2 && shape[1] !== 1;
+/** The value that stands for an output in the comparison: logits where there are some. */
+export function saidIn(output: Value, soft: Soft): Value {
+  return logitsOf(output, soft === 'chances' ? ['Sigmoid'] : ['Softmax', 'LogSoftmax']);
+}
+
+/** What an output is, and what was asked for; the objective says so where there are labels. */
+export function softFor(
+  { inputs, outputs }: Ends,
+  objective: Objective | undefined,
+  asked?: 'kl' | 'mse',
+): Soft {
+  if (asked === 'mse' || (objective && NUMBERS.has(objective))) return asked ?? 'mse';
+  const [output] = outputs;
+  const shape = withoutOnes(output?.shape);
+  const isRow = shape.length === 2;
+  const isOfOne = isRow && objective === OBJECTIVES.classify && shape[1] === 1;
+  const endsInChances = output !== undefined && logitsOf(output, ['Sigmoid']) !== output;
+  if (isRow && (endsInChances || isOfOne || objective === OBJECTIVES.multilabel)) return 'chances';
+  const isOverClasses = isRow && shape[1] !== 1;
   const isOverTokens = shape.length === 3 && tokenInput({ inputs, outputs }) !== undefined;
-  return isOverClasses || isOverTokens ? 'kl' : 'mse';
+  return asked ?? (isOverClasses || isOverTokens ? 'kl' : 'mse');
 }
 
 const NUMBERS = new Set<Objective>([OBJECTIVES.regress, OBJECTIVES.reconstruct, OBJECTIVES.detect]);
 
 function softLoss(c: ObjectiveContext, d: Distillation, temperature: () => Value): Mean {
   const { f, outputs, real } = c;
-  const own = saidBy(outputs, d.soft);
-  const t = d.soft === 'kl' ? temperature() : undefined;
+  const own = comparedOutputs(outputs, d.soft).map((output) => saidIn(output, d.soft));
+  const t = d.soft === 'mse' ? undefined : temperature();
   const rows = d.teachers.map(({ outputs: said, weight }) => {
-    const losses = said.map((output, i) => rowLosses(f, own[i] as Value, output, t));
+    const losses = said.map((output, i) => rowLosses(f, own[i] as Value, output, d.soft, t));
     return f.mul(f.total(losses), weight / losses.length);
   });
   const total = f.total(rows);
@@ -108,11 +132,25 @@ function softLoss(c: ObjectiveContext, d: Distillation, temperature: () => Value
 }
 
 /** Divergence at a temperature, or squared distance without one, [rows]. */
-function rowLosses(f: Formula, student: Value, teacher: Value, t: Value | undefined): Value {
-  if (t) return softDivergence(f, student, teacher, t);
-  const [n = 1, ...rest] = (student.shape ?? []).map(Number);
+function rowLosses(
+  f: Formula,
+  student: Value,
+  teacher: Value,
+  soft: Soft,
+  t: Value | undefined,
+): Value {
+  const shape = withoutOnes(student.shape).map(Number);
+  if (soft === 'kl' && t) {
+    return softDivergence(f, f.reshape(student, shape), f.reshape(teacher, shape), t);
+  }
+  const [n = 1, ...rest] = shape;
   const size = rest.reduce((a, b) => a * b, 1);
-  return f.mean(f.square(f.reshape(f.sub(student, teacher), [n, size])), [1]);
+  if (!t) {
+    const [own, wanted] = [student, teacher].map((numbers) => f.reshape(numbers, [n, size]));
+    return f.mean(f.square(f.sub(own as Value, wanted as Value)), [1]);
+  }
+  const [own, wanted] = [student, teacher].map((logits) => twoClasses(f, logits));
+  return f.mean(f.reshape(softDivergence(f, own as Value, wanted as Value, t), [n, size]), [1]);
 }
 
 /** Weights of samples as those of their rows. */

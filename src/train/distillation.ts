@@ -4,6 +4,7 @@
 // 2019), distances and angles (Park et al. 2019), relations of attention (Wang et al. 2020, MiniLM).
 
 import type { Value } from '../graph/index.ts';
+import { Tensor } from '../tensor/tensor.ts';
 import type { Formula } from './formula.ts';
 
 const sizes = (value: Value) => (value.shape ?? []).map(Number);
@@ -55,8 +56,9 @@ export const FEATURE_LOSSES = {
   },
   /** Any shape behind N: distances between samples over their mean, and the angles of triples. */
   relational: (f, s, t) => {
-    const distance = huber(f, f.sub(distances(f, flat(f, s)), distances(f, flat(f, t))));
-    const angle = huber(f, f.sub(angles(f, flat(f, s)), angles(f, flat(f, t))));
+    const [own, other] = [between(f, flat(f, s)), between(f, flat(f, t))];
+    const distance = huber(f, f.sub(own.distances, other.distances));
+    const angle = huber(f, f.sub(own.angles, other.angles));
     return f.add(distance, f.mul(angle, 2));
   },
 } satisfies Record<string, FeatureLoss>;
@@ -68,23 +70,34 @@ function huber(f: Formula, x: Value): Value {
   return f.mean(f.where(f.less(size, 1), f.mul(f.square(x), 0.5), f.sub(size, 0.5)));
 }
 
-/** x_i - x_j as [N, N, D]. */
-function differences(f: Formula, rows: Value): Value {
-  const [n = 1, d = 1] = sizes(rows);
-  return f.sub(f.reshape(rows, [n, 1, d]), f.reshape(rows, [1, n, d]));
+/**
+ * Distances between rows [N, D] over their mean, [N, N], and cosines of the angles at i between j and k,
+ * [N, N, N]; both from products of rows alone: (j - i)(k - i) = jk - ij - ik + ii.
+ */
+function between(f: Formula, rows: Value): { distances: Value; angles: Value } {
+  const [n = 1] = sizes(rows);
+  // Nothing here depends on where the origin is, and near it products are exact enough.
+  const central = f.sub(rows, f.mean(rows, [0], true));
+  const products = f.op('MatMul', [central, f.op('Transpose', [central], { perm: [1, 0] })]);
+  const isOther = f.g.constant('others', Tensor.of('float32', [n, n], others(n)));
+  const squares = f.sum(f.square(central), [1]);
+  const [down, along] = [f.reshape(squares, [n, 1]), f.reshape(squares, [1, n])];
+  const apart = f.max(f.sub(f.add(down, along), f.mul(products, 2)), 1e-12);
+  const all = f.mul(f.sqrt(apart), isOther);
+  const toward = f.div(isOther, f.sqrt(apart));
+  const at = (value: Value, ...shape: number[]) => f.reshape(value, shape);
+  const sides = f.add(at(products, n, n, 1), at(products, n, 1, n));
+  const inner = f.sub(f.add(at(products, 1, n, n), at(squares, n, 1, 1)), sides);
+  const lengths = f.mul(at(toward, n, n, 1), at(toward, n, 1, n));
+  return {
+    distances: f.div(all, f.add(f.mean(all), 1e-12)),
+    angles: f.mul(inner, lengths),
+  };
 }
 
-function distances(f: Formula, rows: Value): Value {
-  const all = f.sqrt(f.add(f.sum(f.square(differences(f, rows)), [2]), 1e-12));
-  return f.div(all, f.add(f.mean(all), 1e-12));
-}
-
-/** Cosines of the angles at i between j and k, [N, N, N]. */
-function angles(f: Formula, rows: Value): Value {
-  const all = differences(f, rows);
-  const length = f.sqrt(f.add(f.sum(f.square(all), [2], true), 1e-12));
-  const directions = f.div(all, length);
-  return f.op('MatMul', [directions, f.op('Transpose', [directions], { perm: [0, 2, 1] })]);
+/** Ones but for the diagonal, [n, n]. */
+function others(n: number): Float32Array {
+  return Float32Array.from({ length: n * n }, (_, i) => (i % (n + 1) === 0 ? 0 : 1));
 }
 
 /** Losses of what attention is made of; numbers of heads and widths may differ. Each gives a scalar. */

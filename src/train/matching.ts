@@ -51,8 +51,30 @@ export function stageMatches(student: Model, teacher: Model, map: LayerMap): Mat
   return [...byResolution, ...states.map((pair) => ({ kind: 'state' as const, ...pair }))];
 }
 
-/** Attention maps [N, H, S, S] and values [N, H, S, D], layer by layer; H and D may differ. */
-export function attentionMatches(student: Model, teacher: Model, map: LayerMap): Match[] {
+/** What attention is compared by: its maps, relations of the values they weigh, the states of layers. */
+export const ATTENTION_PARTS = ['maps', 'values', 'states'] as const;
+
+export type AttentionPart = (typeof ATTENTION_PARTS)[number];
+
+/**
+ * Layer by layer: attention maps [N, H, S, S], values [N, H, S, D] and hidden states [N, S, C]; H, D and
+ * C may differ.
+ */
+export function attentionMatches(
+  student: Model,
+  teacher: Model,
+  map: LayerMap,
+  parts: readonly AttentionPart[] = ATTENTION_PARTS,
+): Match[] {
+  const relations = relationMatches(student, teacher, map).filter(({ kind }) =>
+    parts.includes(kind === 'map' ? 'maps' : 'values'),
+  );
+  if (!parts.includes('states')) return relations;
+  const states = byDepth(stages(student).states, stages(teacher).states, map);
+  return [...relations, ...states.map((pair) => ({ kind: 'state' as const, ...pair }))];
+}
+
+function relationMatches(student: Model, teacher: Model, map: LayerMap): Match[] {
   const [ours, theirs] = [attentions(student), attentions(teacher)];
   const layers = byDepth(
     ours.map((one) => one.map),
@@ -90,12 +112,15 @@ function attentionMap({ op, outputs: [output] }: Node): Value | undefined {
   return op === 'Softmax' && shape.length === 4 && shape[2] === shape[3] ? output : undefined;
 }
 
-/** The other factor of the product that reads the map, perhaps through Dropout. */
+/** What the map may pass on its way to the product that reads it. */
+const ON_THE_WAY = new Set(['Dropout', 'QuantizeLinear', 'DequantizeLinear']);
+
+/** The other factor of the product that reads the map. */
 function weighedBy(map: Value): Value | undefined {
   for (const { node } of map.uses) {
     if (node.op === 'MatMul' && node.inputs[0] === map) return node.inputs[1];
     const [output] = node.outputs;
-    const found = node.op === 'Dropout' && output ? weighedBy(output) : undefined;
+    const found = ON_THE_WAY.has(node.op) && output ? weighedBy(output) : undefined;
     if (found) return found;
   }
   return undefined;
@@ -124,7 +149,11 @@ function layerAt(layers: readonly Value[], number: number, whose: string): Value
   return layer;
 }
 
-const MAP_ENDS = new Set(['Relu', 'Clip', 'Add', 'HardSwish', 'Sigmoid', 'Mul', 'LeakyRelu']);
+/** What maps come out of; quantised ones out of DequantizeLinear. */
+const MAP_ENDS = new Set([
+  ...['Relu', 'Clip', 'LeakyRelu', 'PRelu', 'Elu', 'Gelu', 'HardSwish', 'Add', 'Mul'],
+  'DequantizeLinear',
+]);
 
 function stages(model: Model): { maps: Map<string, Value>; states: Value[] } {
   const maps = new Map<string, Value>();
@@ -134,10 +163,12 @@ function stages(model: Model): { maps: Map<string, Value>; states: Value[] } {
   for (const node of ownNodes(model)) {
     const [output] = node.outputs;
     const shape = output?.shape ?? [];
+    if (isSpatial(node, spatial)) spatial.add(output);
     if (output?.dtype !== 'float32') continue;
-    if (isSpatial(node, spatial)) {
-      spatial.add(output);
-      if (MAP_ENDS.has(node.op)) maps.set(shape.slice(2).join('x'), output);
+    const resolution = shape.slice(2).join('x');
+    // A single pixel is a weight of channels, or a mean over the map.
+    if (spatial.has(output) && MAP_ENDS.has(node.op) && resolution !== '1x1') {
+      maps.set(resolution, output);
     }
     if (attentionMap(node)) isAttended = true;
     if (shape.length !== 3 || !isResidual(node.op, node.inputs)) continue;
@@ -147,10 +178,12 @@ function stages(model: Model): { maps: Map<string, Value>; states: Value[] } {
   return { maps, states: layerEnds(states) };
 }
 
+const CONVOLUTIONS = new Set(['Conv', 'ConvTranspose', 'QLinearConv', 'ConvInteger']);
+
 /** Made by a convolution, or from what one made: scores of attention are no feature maps. */
 function isSpatial({ op, inputs, outputs }: Node, known: ReadonlySet<Value | undefined>): boolean {
   if (outputs[0]?.shape?.length !== 4 || op === 'Reshape' || op === 'Transpose') return false;
-  return op === 'Conv' || op === 'ConvTranspose' || inputs.some((value) => known.has(value));
+  return CONVOLUTIONS.has(op) || inputs.some((value) => known.has(value));
 }
 
 interface State {

@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { unzipSync, zipSync } from 'fflate';
 import { readModel } from '../../src/onnx/index.ts';
 import { type Run, xform } from '../helpers/cli.ts';
 
@@ -126,8 +127,11 @@ describe('xform distill', () => {
     const run = await distill('--teacher', TEACHER, '--method', 'feature', '--dry-run');
     expect(run.code).toBe(0);
     const { metrics: found } = JSON.parse(run.stdout) as {
-      metrics: { matched: Record<string, unknown>[] };
+      metrics: { compared: Record<string, unknown>[]; matched: Record<string, unknown>[] };
     };
+    expect(found.compared).toMatchObject([
+      { student: 'logits', teacher: 'logits', studentShape: '[32, 10]', by: 'divergence' },
+    ]);
     expect(found.matched).toMatchObject([
       { studentShape: '[32, 4, 8, 8]', teacherShape: '[32, 16, 8, 8]', isProjected: true },
       { studentShape: '[32, 8, 4, 4]', teacherShape: '[32, 32, 4, 4]', isProjected: true },
@@ -140,6 +144,60 @@ describe('xform distill', () => {
     expect(text.stdout).toMatch(/student +shape +teacher +shape +compared by/);
     expect(text.stdout).toMatch(/mse, through a learned projection/);
     expect(existsSync(at('none.onnx'))).toBe(false);
+  }, 60_000);
+
+  it('compares inner tensors of the names that it shows, without --method', async () => {
+    const shown = await distill('--teacher', TEACHER, '--feature-loss', 'cosine', '--dry-run');
+    const { metrics: found } = JSON.parse(shown.stdout) as {
+      metrics: { matched: { student: string; teacher: string; by: string }[] };
+    };
+    expect(found.matched.map(({ by }) => by)).toEqual(['cosine', 'cosine']);
+    const [{ student, teacher } = { student: '', teacher: '' }] = found.matched;
+    const match = `${student}=${teacher}`;
+    const run = await distill('--teacher', TEACHER, '--match', match, '--steps', '2');
+    expect(run.stderr).toContain(`compared: ${match}\n`);
+    expect(run.code).toBe(0);
+  }, 60_000);
+
+  it('--attention: maps, states and values, of a fused teacher, too', async () => {
+    const teacher = 'fixtures/digits-transformer.onnx';
+    const made = [
+      ['shrink', teacher, '--width', '0.5', '--no-bench', '-o', at('narrow.onnx')],
+      ['optimize', teacher, '--level', 'extended', '-o', at('fused.onnx')],
+    ];
+    for (const args of made) expect((await xform(args)).code).toBe(0);
+    const kinds = async (...flags: string[]) => {
+      const run = await xform([
+        ...['distill', at('narrow.onnx'), '--teacher', at('fused.onnx'), '--dry-run', '--json'],
+        ...['--data', 'fixtures/digits-train.npz', ...flags],
+      ]);
+      const { metrics: found } = JSON.parse(run.stdout) as {
+        metrics: { matched: { by: string; isProjected: boolean }[] };
+      };
+      return found.matched.map(({ by, isProjected }) => (isProjected ? `${by}, projected` : by));
+    };
+    const [map, value] = ['divergence of attention', 'divergence of value relations'];
+    const states = ['mse, projected', 'mse, projected'];
+    expect(await kinds('--method', 'attention')).toEqual([map, value, map, value, ...states]);
+    expect(await kinds('--attention', 'states')).toEqual(states);
+    expect(await kinds('--attention', 'maps', '--layer-map', 'last')).toEqual([map]);
+  }, 60_000);
+
+  it('validates without labels on what teachers say', async () => {
+    const bare = ['--data', at('bare.npz'), '--val', at('bare.npz')];
+    const arrays = unzipSync(readFileSync('fixtures/digits-test.npz'));
+    writeFileSync(
+      at('bare.npz'),
+      zipSync({ 'image.npy': arrays['image.npy'] ?? new Uint8Array() }),
+    );
+    const run = await xform([
+      ...['distill', at('student.onnx'), '--teacher', TEACHER, '--method', 'feature', '--json'],
+      ...[...bare, '--steps', '20', '--lr', '0.01', '-o', at('out.onnx')],
+    ]);
+    expect(run.code).toBe(0);
+    const { loss, soft } = metrics(run);
+    expect(loss).toBeGreaterThan(0);
+    expect(loss).toBe(soft);
   }, 60_000);
 
   it('goes on to the same bytes after a stop', async () => {
@@ -174,6 +232,13 @@ describe('xform distill', () => {
     ['an alpha above 1', ['--teacher', TEACHER, '--alpha', '2'], 2, /"2"/],
     ['a temperature of nothing', ['--teacher', TEACHER, '--temperature', '8:0'], 2, /"8:0"/],
     ['a layer map of words', ['--teacher', TEACHER, '--layer-map', 'first'], 2, /"first"/],
+    [
+      'inner tensors without a method for them',
+      ['--teacher', TEACHER, '--method', 'logits', '--feature-loss', 'mse'],
+      2,
+      /"logits".*\n.*feature/,
+    ],
+    ['parts of attention', ['--teacher', TEACHER, '--attention', 'heads'], 2, /maps, values/],
     ['a way of three numbers', ['--teacher', TEACHER, '--alpha', '1:0:1'], 2, /"1:0:1"/],
     ['no teacher', [], 2, /teacher/],
   ] as const)(
@@ -194,6 +259,63 @@ describe('xform distill', () => {
       expect(existsSync(at('no.onnx'))).toBe(false);
     },
     30_000,
+  );
+});
+
+describe('distillation together with', () => {
+  /** Operators that were written, and how many of their weights are zero. */
+  async function written(...flags: string[]) {
+    const run = await distill('--teacher', TEACHER, '--steps', '60', '--lr', '0.01', ...flags);
+    expect(run.stderr).not.toMatch(/error/);
+    expect(run.code).toBe(0);
+    const { graph } = readModel(at('out.onnx'));
+    const weights = [...graph.initializers].map(({ data: own }) => own);
+    const large = weights.filter((own) => own?.dtype === 'float32' && own.size > 60);
+    const all = large.flatMap((own) => own?.numbers() ?? []);
+    return {
+      ops: new Set([...graph.nodes].map(({ op }) => op)),
+      names: [...graph.initializers].map(({ name }) => name),
+      size: all.length,
+      zeros: all.filter((value) => value === 0).length / all.length,
+    };
+  }
+  const features = ['--method', 'feature'];
+
+  it('--qat', async () => {
+    const { ops, names } = await written('--qat', 'int8', ...features, '--feature-loss', 'cosine');
+    expect(ops).toContain('DequantizeLinear');
+    expect(names.filter((name) => name.includes('projection'))).toEqual([]);
+  }, 60_000);
+
+  it('--prune-schedule', async () => {
+    const flags = ['--prune-schedule', 'magnitude', '--prune-final', '0.8', ...features];
+    expect((await written(...flags)).zeros).toBeCloseTo(0.8, 1);
+    const whole = await written(...features);
+    const cut = ['--prune-schedule', 'structured', '--prune-final', '0.5', ...features];
+    expect((await written(...cut)).size).toBeLessThan(0.6 * whole.size);
+  }, 60_000);
+
+  it('--lora, quantised and pruned at once, from answers kept', async () => {
+    const flags = ['--lora', '4', '--qat', 'int8', '--cache', at('cache of all'), ...features];
+    const { ops, names } = await written(...flags);
+    expect(ops).toContain('DequantizeLinear');
+    expect(names.filter((name) => /lora|projection/.test(name))).toEqual([]);
+  }, 60_000);
+
+  it.each(['qdq', 'qoperator'])(
+    'a teacher quantised as %s',
+    async (format) => {
+      const flags = ['--mode', 'static', '--format', format, '--no-keep-faster', '--quiet'];
+      const teacher = at(`${format}.onnx`);
+      const made = ['quantize', TEACHER, '-o', teacher, ...flags, ...data.slice(0, 2)];
+      expect((await xform(made)).code).toBe(0);
+      const steps = ['--alpha', '1', '--steps', '132', '--lr', '0.01'];
+      const inside = await distill('--teacher', teacher, ...steps);
+      expect(metrics(inside)['accuracy']).toBeGreaterThan(0.8);
+      const cached = await distill('--teacher', teacher, ...steps, '--cache', at(`kept ${format}`));
+      expect(metrics(cached)['accuracy']).toBeGreaterThan(0.8);
+    },
+    60_000,
   );
 });
 

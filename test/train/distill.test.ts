@@ -6,11 +6,11 @@ import { inferTypes } from '../../src/ops/index.ts';
 import { loadModel } from '../../src/runtime/runner.ts';
 import { Random } from '../../src/tensor/random.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
-import { type Distillation, distilled } from '../../src/train/distill.ts';
+import { type Distillation, distilled, softFor } from '../../src/train/distill.ts';
 import { graft, TEACHER } from '../../src/train/graft.ts';
 import { STEPS as COUNT } from '../../src/train/loop.ts';
 import { OBJECTIVES } from '../../src/train/objectives/index.ts';
-import { OBJECTIVE_DEFAULTS } from '../../src/train/objectives/objective.ts';
+import { OBJECTIVE_DEFAULTS, type Objective } from '../../src/train/objectives/objective.ts';
 import { OPTIMIZER_DEFAULTS, OPTIMIZERS, type Optimizer } from '../../src/train/optimizers.ts';
 import { parametersOf } from '../../src/train/parameters.ts';
 import { RATE } from '../../src/train/plan.ts';
@@ -65,11 +65,15 @@ function graphOf(terms: Partial<Distillation>, text = TEXT) {
 
 /** Trains on the same batch; the loss of every step, and the last state. */
 async function trained(
-  { labels: told = LABELS, ...terms }: Partial<Distillation> & { labels?: readonly number[] },
+  {
+    labels: told = LABELS,
+    text,
+    ...terms
+  }: Partial<Distillation> & { labels?: readonly number[]; text?: string },
   rate: number,
   stopAfter = STEPS,
 ) {
-  const graph = graphOf(terms);
+  const graph = graphOf(terms, text);
   const session = await loadModel(graph.model);
   const losses: number[] = [];
   const stack = (count: number, values: ArrayLike<number>, shape: number[]) =>
@@ -187,6 +191,65 @@ describe('terms of the loss', () => {
       const other = parts.rest.state.get(name);
       expect(Buffer.compare(tensor.bytes(), other?.bytes() ?? Buffer.of())).toBe(0);
     }
+  });
+});
+
+describe('forms of the soft loss', () => {
+  const ending = (op: string) => `
+g (float[4, 3] x, float[4, 5] said) => (float[4, 5] y)
+<float[3, 5] w = random>
+{
+  z = MatMul(x, w)
+  y = ${op} (z)
+}`;
+  /** Logits of the student, row by row. */
+  const own = () => {
+    const [w] = [...parseModel(TEXT).graph.initializers].map(({ data }) => data?.numbers() ?? []);
+    return Array.from({ length: 20 }, (_, at) =>
+      [0, 1, 2].reduce(
+        (sum, k) => sum + (X[Math.floor(at / 5) * 3 + k] ?? 0) * (w?.[k * 5 + (at % 5)] ?? 0),
+        0,
+      ),
+    );
+  };
+  const lossOf = async (terms: Partial<Distillation>, text: string) => {
+    const { losses } = await trained({ hard: undefined, ...terms, text }, 0, 1);
+    return losses[0];
+  };
+
+  it('chances: the divergence of each for itself', async () => {
+    const t = 2;
+    const expected = own().reduce((sum, logit, i) => {
+      const [p, q] = [SAID[i] ?? 0, logit].map((z) => 1 / (1 + Math.exp(-z / t))) as [
+        number,
+        number,
+      ];
+      return sum + p * Math.log(p / q) + (1 - p) * Math.log((1 - p) / (1 - q));
+    }, 0);
+    const loss = await lossOf({ soft: 'chances' }, ending('Sigmoid'));
+    expect(loss).toBeCloseTo((t * t * expected) / 20, 4);
+  });
+
+  it('squared distance: of logits where a Softmax stands behind them', async () => {
+    const expected = own().reduce((sum, logit, i) => sum + (logit - (SAID[i] ?? 0)) ** 2, 0) / 20;
+    for (const text of [TEXT, ending('Softmax')]) {
+      expect(await lossOf({ soft: 'mse' }, text)).toBeCloseTo(expected, 4);
+    }
+  });
+
+  it('follow from what outputs are', () => {
+    const of = (output: string, body: string, objective?: Objective) => {
+      const { graph } = parseModel(`g (float[4, 6] x) => (${output} y) { ${body} }`);
+      return softFor(graph, objective);
+    };
+    expect(of('float[4, 6]', 'y = Relu(x)')).toBe('kl');
+    expect(of('float[4, 6]', 'y = Sigmoid(x)')).toBe('chances');
+    expect(of('float[4, 6]', 'y = Relu(x)', OBJECTIVES.multilabel)).toBe('chances');
+    expect(of('float[4, 6]', 'y = Sigmoid(x)', OBJECTIVES.regress)).toBe('mse');
+    expect(of('float[4, 1]', 'y = Relu(x)', OBJECTIVES.classify)).toBe('chances');
+    expect(of('float[4, 1]', 'y = Relu(x)')).toBe('mse');
+    expect(of('float[4, 6, 1, 1]', 'y = Relu(x)')).toBe('kl');
+    expect(of('float[4, 6, 2, 2]', 'y = Relu(x)')).toBe('mse');
   });
 });
 

@@ -4,15 +4,14 @@
 import { describe, expect, it } from '@jest/globals';
 import { architectureNamed, type Choices } from '../../src/archs/index.ts';
 import { plainModel } from '../../src/cli/train-prepare.ts';
-import { Graph, Model, tensorType, Value } from '../../src/graph/index.ts';
-import { createRunner } from '../../src/runtime/runner.ts';
+import type { Model, Value } from '../../src/graph/index.ts';
+import { inferTypes } from '../../src/ops/index.ts';
 import { Random } from '../../src/tensor/random.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { RELATION_LOSSES } from '../../src/train/distillation.ts';
-import { Formula } from '../../src/train/formula.ts';
 import { attentionMatches, type LayerMap, stageMatches } from '../../src/train/matching.ts';
-
-const run = createRunner();
+import { parseModel } from '../helpers/parse.ts';
+import { lossBetween } from './loss-between.ts';
 
 async function transformer(name: string, choices: Partial<Choices>) {
   const model = architectureNamed(name).build({ vocab: 20, seq: 6, ...choices }, 0);
@@ -53,7 +52,10 @@ describe.each(['gpt', 'bert'])('layers of %s', (name) => {
   ])('%j', async (map, expected) => {
     const [student, teacher] = [await transformer(name, small), await transformer(name, large)];
     expect(layers(stageMatches(student, teacher, map))).toEqual(expected);
-    const relations = attentionMatches(student, teacher, map);
+    const all = attentionMatches(student, teacher, map);
+    expect(all.filter(({ kind }) => kind === 'state')).toEqual(stageMatches(student, teacher, map));
+    const relations = attentionMatches(student, teacher, map, ['maps', 'values']);
+    expect(all.slice(0, relations.length)).toEqual(relations);
     expect(relations.map(({ kind }) => kind)).toEqual(expected.flatMap(() => ['map', 'value']));
     expect(layers(relations)).toEqual(expected.flatMap((pair) => [pair, pair]));
     for (const { kind, student: s, teacher: t } of relations) {
@@ -71,6 +73,54 @@ describe.each(['gpt', 'bert'])('layers of %s', (name) => {
   });
 });
 
+describe('feature maps', () => {
+  const CONV = 'kernel_shape = [3, 3], pads = [1, 1, 1, 1]';
+  const net = (body: string) => {
+    const model = parseModel(`
+g (float[2, 3, 8, 8] x) => (float[2, 4, 1, 1] y)
+<float[4, 3, 3, 3] a = random, float[4, 4, 3, 3] b = random, float s = {0.1}, uint8 z = {0}>
+{ ${body} }`);
+    inferTypes(model);
+    return model;
+  };
+  const plain = net(`
+    c = Conv <${CONV}> (x, a)
+    r = Relu(c)
+    p = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (r)
+    d = Conv <${CONV}> (p, b)
+    t = Relu(d)
+    g = GlobalAveragePool(t)
+    w = Sigmoid(g)
+    y = Relu(w)`);
+  const quantized = net(`
+    c = Conv <${CONV}> (x, a)
+    cq = QuantizeLinear(c, s, z)
+    cd = DequantizeLinear(cq, s, z)
+    p = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (cd)
+    bq = QuantizeLinear(b, s, z)
+    bd = DequantizeLinear(bq, s, z)
+    d = Conv <${CONV}> (p, bd)
+    dq = QuantizeLinear(d, s, z)
+    dd = DequantizeLinear(dq, s, z)
+    y = GlobalAveragePool(dd)`);
+  const names = (student: Model, teacher: Model) =>
+    stageMatches(student, teacher, 'uniform').map(({ student: s, teacher: t }) => [s.name, t.name]);
+
+  it('are the last of each resolution, means over the map and weights are none', () => {
+    expect(names(plain, plain)).toEqual([
+      ['r', 'r'],
+      ['t', 't'],
+    ]);
+  });
+
+  it('of quantised models come out of DequantizeLinear', () => {
+    expect(names(quantized, plain)).toEqual([
+      ['cd', 'r'],
+      ['dd', 't'],
+    ]);
+  });
+});
+
 const normal = (shape: readonly number[], seed: number) => {
   const random = new Random(seed, 'relations');
   const size = shape.reduce((a, b) => a * b, 1);
@@ -81,22 +131,8 @@ const normal = (shape: readonly number[], seed: number) => {
   );
 };
 
-async function lossOf(kind: keyof typeof RELATION_LOSSES, s: Tensor, t: Tensor): Promise<number> {
-  const model = new Model(new Graph('test'), new Map([['', 21]]), 10);
-  const [a, b] = [s, t].map(({ shape }, i) => new Value(`x${i}`, tensorType('float32', shape)));
-  if (!a || !b) throw new Error('no inputs');
-  model.graph.inputs = [a, b];
-  const loss = RELATION_LOSSES[kind](new Formula(model), a, b);
-  model.graph.outputs = [loss];
-  const results = await run(
-    model,
-    new Map([
-      ['x0', s],
-      ['x1', t],
-    ]),
-  );
-  return results.get(loss.name)?.numbers()[0] ?? Number.NaN;
-}
+const lossOf = (kind: keyof typeof RELATION_LOSSES, s: Tensor, t: Tensor) =>
+  lossBetween(RELATION_LOSSES[kind], s, t);
 
 const softmax = (row: readonly number[]) => {
   const sum = row.reduce((total, value) => total + Math.exp(value), 0);

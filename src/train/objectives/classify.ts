@@ -3,6 +3,7 @@
 
 import { badFlagValue } from '../../errors/usage.ts';
 import type { Value } from '../../graph/index.ts';
+import { elementCount } from '../../tensor/dtype.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 import type { Formula } from '../formula.ts';
 import { type Ends, logitsOf, meanOf, type Objective } from './objective.ts';
@@ -66,7 +67,9 @@ export const classify: Objective = {
     const labels = target('labels');
     const output = outputs[0] as Value;
     const isBinary = classesOf({ inputs: [], outputs }) === 1;
-    const logits = isBinary ? twoClasses(f, output) : softmaxLogits(f, output);
+    const logits = isBinary
+      ? twoClasses(f, logitsOf(output, ['Sigmoid']))
+      : softmaxLogits(f, output);
     const weights = weightsOf(f, Number(logits.shape?.[1] ?? 1), settings.classWeights);
     const smoothing = settings.labelSmoothing;
     const losses = crossEntropy(f, logits, labels, { smoothing, weights });
@@ -84,12 +87,11 @@ function softmaxLogits(f: Formula, output: Value): Value {
   return rows(f, logitsOf(output, ['Softmax', 'LogSoftmax']));
 }
 
-/** One logit x as those of two classes, 0 and x: their softmax is the sigmoid of x. */
-function twoClasses(f: Formula, output: Value): Value {
-  const n = Number(output.shape?.[0] ?? 1);
-  const one = f.reshape(logitsOf(output, ['Sigmoid']), [n, 1]);
+/** Each logit x as those of two classes, 0 and x: their softmax is the sigmoid of x. [elements, 2] */
+export function twoClasses(f: Formula, logits: Value): Value {
+  const n = elementCount((logits.shape ?? []).map(Number));
   const zero = f.g.constant('zero', Tensor.of('float32', [n, 1], new Float32Array(n)));
-  return f.op('Concat', [zero, one], { axis: 1 });
+  return f.op('Concat', [zero, f.reshape(logits, [n, 1])], { axis: 1 });
 }
 
 function weightsOf(

@@ -2,7 +2,7 @@
 // writes, as nodes, a loss and metrics; each is a mean given by sum and count, so that means of batches
 // add up to the mean of all.
 
-import type { Node, Value } from '../../graph/index.ts';
+import type { Dim, Node, Shape, Value } from '../../graph/index.ts';
 import type { DType } from '../../tensor/dtype.ts';
 import type { Formula } from '../formula.ts';
 import type { Course } from '../schedule.ts';
@@ -76,10 +76,33 @@ export interface Objective {
   build(c: ObjectiveContext): Judged;
 }
 
-/** The logits behind probabilities: what a last Softmax (or Sigmoid) was made from. */
+/** What changes neither the numbers (but for rounding) nor, where sizes stay the same, their order. */
+const FORM_ONLY = new Set([
+  ...['Identity', 'Cast', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze'],
+  ...['QuantizeLinear', 'DequantizeLinear'],
+]);
+
+/**
+ * The logits behind probabilities: what a last Softmax (or Sigmoid) was made from, though rounding or
+ * axes of size one stand behind it.
+ */
 export function logitsOf(output: Value, ops: readonly string[]): Value {
-  const made: Node | undefined = output.producer;
-  return made && ops.includes(made.op) && made.inputs[0] ? made.inputs[0] : output;
+  const sizes = `${withoutOnes(output.shape)}`;
+  for (let value: Value | undefined = output; value; value = value.producer?.inputs[0]) {
+    const made: Node | undefined = value.producer;
+    const logits = made?.inputs[0];
+    if (!made || !logits || `${withoutOnes(value.shape)}` !== sizes) break;
+    if (ops.includes(made.op)) return logits;
+    if (!FORM_ONLY.has(made.op)) break;
+  }
+  return output;
+}
+
+/** Sizes without the ones behind the second axis: [N, C, 1, 1] as [N, C]. */
+export function withoutOnes(shape: Shape | undefined): Dim[] {
+  const left = [...(shape ?? [])];
+  while (left.length > 2 && left.at(-1) === 1) left.pop();
+  return left;
 }
 
 /** A mean as a number; 0 where nothing counts. */
