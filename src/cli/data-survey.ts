@@ -229,18 +229,31 @@ function samplesOf(batch: Batch, dataset: Dataset, start: number): Sample[] {
   return Array.from({ length: Math.min(batch.count, SHOWN) }, (_, row) => {
     const arrays = [...batch.feeds, ...batch.targets];
     const values = arrays.map(([key, tensor]) => [key, firstValues(tensor, row)] as const);
-    const name = dataset.nameOf?.(start + row);
+    const name = dataset.nameOf?.(start + row) ?? textOf(batch, row, dataset);
     return { ...(name === undefined ? {} : { name }), values: Object.fromEntries(values) };
   });
 }
 
+const TOKENS = 32;
+
+/** What the first tokens of a window say. */
+function textOf({ feeds }: Batch, row: number, { decode }: Dataset): string | undefined {
+  const ids = [...feeds.values()].find(({ dtype }) => dtype === 'int64');
+  return decode && ids && decode(numbersOf(ids, row, TOKENS));
+}
+
+/** The first numbers of a row. */
+function numbersOf(tensor: Tensor, row: number, most: number): number[] {
+  const width = tensor.size / (tensor.shape[0] ?? 1);
+  const values = elementsOf(tensor).subarray(row * width, row * width + Math.min(width, most));
+  return Array.from(values as ArrayLike<number | bigint>, Number);
+}
+
 /** One more than is shown, where there are more. */
 function firstValues(tensor: Tensor, row: number): (number | string)[] {
+  if (tensor.dtype !== 'string') return numbersOf(tensor, row, VALUES + 1);
   const width = tensor.size / (tensor.shape[0] ?? 1);
-  const [from, to] = [row * width, row * width + Math.min(width, VALUES + 1)];
-  if (tensor.dtype === 'string') {
-    const strings = 'strings' in tensor.source ? tensor.source.strings : [];
-    return strings.slice(from, to).map((bytes) => new TextDecoder().decode(bytes));
-  }
-  return Array.from(elementsOf(tensor).subarray(from, to) as ArrayLike<number | bigint>, Number);
+  const strings = 'strings' in tensor.source ? tensor.source.strings : [];
+  const own = strings.slice(row * width, row * width + Math.min(width, VALUES + 1));
+  return own.map((bytes) => new TextDecoder().decode(bytes));
 }

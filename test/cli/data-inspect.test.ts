@@ -105,6 +105,11 @@ describe('data without a model', () => {
     expect(shapesOf(await look(data, { ...images, ...options }))).toEqual(shapes);
   });
 
+  it('is shown as text again', async () => {
+    const found = await look(caseOf('text').data, { tokenizer: 'char', seq: 9 });
+    expect(found.first.slice(0, 2).map(({ name }) => name)).toEqual(['sings at ', 'dawn\nsoft']);
+  });
+
   it('is text, whatever the file is called, with a tokenizer', async () => {
     expect(shapesOf(await look(at('b.de'), { tokenizer: 'byte', seq: 10 }))).toEqual([
       ['input_ids', [10]],
