@@ -122,10 +122,10 @@ const TIMES = [
 ];
 let sparse;
 const times = (isTimed ? TIMES : []).map(([name, method, args]) => {
-  const isLong = method.startsWith('sparsegpt');
-  const runs = Array.from({ length: isLong ? 1 : ROUNDS }, () => timed(args));
+  const isSparseGpt = method.startsWith('sparsegpt');
+  const runs = Array.from({ length: name.startsWith('gpt') ? 1 : ROUNDS }, () => timed(args));
   const of = (pick) => median(runs.map(pick));
-  if (isLong) sparse ??= runs[0];
+  if (isSparseGpt) sparse ??= runs[0];
   const bound = name.startsWith('gpt') && args.includes('--data') ? BOUND.toFixed(0) : '';
   const row = `| ${name} | ${method} | ${of((r) => r.seconds).toFixed(1)} | ${of((r) => r.cpu).toFixed(1)} | ${of((r) => r.megabytes).toFixed(0)} | ${bound} |`;
   process.stdout.write(`${row}\n`);
