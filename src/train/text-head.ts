@@ -1,5 +1,5 @@
 // Classes for a model of texts: instead of scores for each token (or their states), one product with the
-// mean of the states of all tokens that the attention mask lets count.
+// mean of the last states of all tokens that the attention mask lets count.
 
 import {
   Builder,
@@ -47,16 +47,36 @@ export function classifyTexts(model: Model, classes: number, seed: number): void
   logits.name = name;
 }
 
-/** What the product reads that makes the scores; the output itself where none does. */
+const AROUND = new Set(['Add', 'Identity', 'Softmax', 'LogSoftmax']);
+
+/** What the layers behind the last residual sum read; the output itself where no product makes scores. */
 function statesOf(output: Value): Value {
   let value: Value | undefined = output;
+  while (value?.producer && AROUND.has(value.producer.op)) value = computedOf(value.producer)[0];
+  const scores = value?.producer;
+  return scores?.op === 'MatMul' ? streamEnd(scores.inputs[0] as Value) : output;
+}
+
+/**
+ * The end of the residual stream, with its norm: products between it and the scores (as BERT's transform)
+ * serve words alone. The value itself where no such stream is behind it.
+ */
+function streamEnd(states: Value): Value {
+  let found = states;
+  let value: Value | undefined = states;
   while (value?.producer) {
-    const node: Node = value.producer;
-    if (node.op === 'MatMul') return node.inputs[0] as Value;
-    if (!['Add', 'Identity', 'Softmax', 'LogSoftmax'].includes(node.op)) break;
-    value = node.inputs.find((input) => input?.producer);
+    const { producer }: Value = value;
+    const [first, second]: Value[] = computedOf(producer);
+    if (producer.op === 'Add' && second) return found;
+    if (producer.op === 'MatMul' && first) found = first;
+    value = first;
   }
-  return output;
+  return states;
+}
+
+/** Inputs that are no constants. */
+function computedOf(node: Node): Value[] {
+  return node.inputs.flatMap((input) => (input?.producer ? [input] : []));
 }
 
 /** Keeps the mean of no tokens at all a number. */
