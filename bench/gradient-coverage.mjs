@@ -71,8 +71,8 @@ function json(program, args) {
   try {
     return JSON.parse(stdout || '');
   } catch {
-    const said = /message: [`'"](.*)[`'"],?$/m.exec(stderr)?.[1];
-    return { failed: said ?? stderr.split('\n').find((line) => /Error/.test(line)) ?? 'no result' };
+    const said = /^(?:\w*Error): (.*)$/m.exec(stderr ?? '')?.[1];
+    return { failed: said ?? 'no result' };
   }
 }
 
@@ -95,6 +95,7 @@ function row(name, r) {
     r.failed,
     r.unused > 0 && `${r.unused} tensors do not reach an output`,
     r.rounds && 'rounds: differences say nothing',
+    r.peer.forward > 1e-4 && `in float32 the outputs, too, are off by ${error(r.peer.forward)}`,
     r.peer.skipped ?? r.peer.failed,
   ];
   const cells = [
