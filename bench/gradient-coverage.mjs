@@ -2,7 +2,9 @@
 // share of its weights that get a gradient, the operators without a rule, and the gradients against
 // differences of the loss and against PyTorch. Writes bench/gradient-coverage.md.
 //
-//   node bench/gradient-coverage.mjs [WORD …]
+//   node bench/gradient-coverage.mjs [FOLDER/] [WORD …]
+//
+// Words select models; a folder keeps what was found: a run that was stopped goes on there.
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
@@ -32,7 +34,11 @@ const ARCHITECTURES = {
   lstm: {},
 };
 const MINUTES = 5;
-const wanted = process.argv.slice(2);
+const kept = process.argv[2]?.includes('/') ? process.argv[2] : undefined;
+const wanted = process.argv.slice(kept ? 3 : 2);
+const facts = kept && join(kept, 'facts.json');
+if (kept) mkdirSync(kept, { recursive: true });
+const found = facts && existsSync(facts) ? JSON.parse(readFileSync(facts, 'utf8')) : {};
 const cache = join(root, 'node_modules/.cache');
 mkdirSync(cache, { recursive: true });
 const task = join(cache, `gradient-coverage-${process.pid}.mjs`);
@@ -71,8 +77,8 @@ function json(program, args) {
   try {
     return JSON.parse(stdout || '');
   } catch {
-    const said = /message: [`'"](.*)[`'"],?$/m.exec(stderr)?.[1];
-    return { failed: said ?? stderr.split('\n').find((line) => /Error/.test(line)) ?? 'no result' };
+    const said = /^(?:\w*Error): (.*)$/m.exec(stderr ?? '')?.[1];
+    return { failed: said ?? 'no result' };
   }
 }
 
@@ -95,6 +101,7 @@ function row(name, r) {
     r.failed,
     r.unused > 0 && `${r.unused} tensors do not reach an output`,
     r.rounds && 'rounds: differences say nothing',
+    r.peer.forward > 1e-4 && `in float32 the outputs, too, are off by ${error(r.peer.forward)}`,
     r.peer.skipped ?? r.peer.failed,
   ];
   const cells = [
@@ -117,7 +124,9 @@ function table(names) {
   const results = names
     .filter(([name]) => wanted.length === 0 || wanted.some((word) => name.includes(word)))
     .map(([name, choices]) => {
-      const result = measure(name, choices);
+      found[basename(name)] ??= measure(name, choices);
+      const result = found[basename(name)];
+      if (facts) writeFileSync(facts, JSON.stringify(found));
       process.stdout.write(`${row(basename(name), result)}\n`);
       return { name: basename(name), result };
     });

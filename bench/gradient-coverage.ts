@@ -41,6 +41,7 @@ function lossOf(model: Model): Loss {
   const weights = new Map<string, Float32Array>();
   const sums = floatOutputs(model).map((output) => {
     const shape = (output.shape ?? []).map(Number);
+    if (shape.some(Number.isNaN)) throw new Error(`the size of "${output.name}" is not known`);
     const size = elementCount(shape);
     const random = new Random(5, output.name);
     const given = Float32Array.from({ length: size }, () => random.normal() / Math.sqrt(size));
@@ -117,6 +118,7 @@ function rootMeanSquare(values: Numbers): number {
 const DESCR: Readonly<Record<string, string>> = {
   float32: '<f4',
   float64: '<f8',
+  float16: '<f2',
   int64: '<i8',
   int32: '<i4',
   bool: '|b1',
@@ -204,6 +206,7 @@ async function measure(name: string, choices: string, folder: string) {
     await leave(folder, forward, {
       feeds: sample,
       weights: new Map(given),
+      outputs: new Map(names.map((output) => [output, found.get(output) as Tensor] as const)),
       gradients: new Map(own),
     });
     if (!allFinite) return { ...result, failed: 'a gradient is not finite' };

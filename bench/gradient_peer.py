@@ -10,6 +10,8 @@ from onnx import numpy_helper
 torch.set_num_threads(2)
 folder = sys.argv[1]
 D = torch.float64
+# A gradient that is shorter than this share of the weights of the outputs is none.
+ROUNDING = 1e-12
 
 
 def load(name):
@@ -55,17 +57,30 @@ def conv(a, x, w, b=None):
 def conv_transpose(a, x, w, b=None):
     k = list(w.shape[2:])
     s, d = a.get('strides') or [1] * len(k), a.get('dilations') or [1] * len(k)
-    if 'output_shape' in a or a.get('auto_pad', b'NOTSET') not in (b'NOTSET', b'VALID'):
-        raise NotImplementedError('ConvTranspose by its output')
     f = [F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d][len(k) - 1]
     y = f(x, w, b, s, 0, 0, a.get('group', 1), d)
-    pads, extra = a.get('pads') or [0] * (2 * len(k)), a.get('output_padding') or [0] * len(k)
+    extra = a.get('output_padding') or [0] * len(k)
     y = padded(y, [0] * len(k), extra)
     if b is not None and any(extra):
         raise NotImplementedError('output_padding with a bias')
+    low, high = transposed_pads(a, y, k, x, s)
     for i in range(len(k)):
-        y = y.narrow(2 + i, pads[i], y.shape[2 + i] - pads[i] - pads[i + len(k)])
+        y = y.narrow(2 + i, low[i], y.shape[2 + i] - low[i] - high[i])
     return y
+
+
+# What is cut off each axis of the whole result: as it says, or as the size of the output asks for.
+def transposed_pads(a, y, k, x, s):
+    n, auto = len(k), a.get('auto_pad', b'NOTSET')
+    same = [d * t for d, t in zip(x.shape[2:], s)] if auto.startswith(b'SAME') else None
+    target = a.get('output_shape') or same
+    if target is None:
+        pads = a.get('pads') or [0] * (2 * n)
+        return pads[:n], pads[n:]
+    total = [d - t for d, t in zip(y.shape[2:], target)]
+    less = [t // 2 for t in total]
+    more = [t - l for t, l in zip(total, less)]
+    return (less, more) if auto == b'SAME_UPPER' else (more, less)
 
 
 def pool(a, x, largest):
@@ -340,6 +355,13 @@ def attributes(node):
     return {**found, 'outputs': len(node.output)}
 
 
+# Length of the difference of pairs of arrays, by that of the first ones.
+def distance(pairs):
+    pairs = list(pairs)
+    difference, norm = sum(np.sum((a - b) ** 2) for a, b in pairs), sum(np.sum(a**2) for a, _ in pairs)
+    return float((difference / max(norm, 1e-30)) ** 0.5)
+
+
 def main():
     model = onnx.load(f'{folder}/model.onnx')
     feeds, weights, expected = load('feeds'), load('weights'), load('gradients')
@@ -354,6 +376,7 @@ def main():
         made = OPS[node.op_type](attributes(node), *[values[n] if n else None for n in node.input])
         made = made if isinstance(made, tuple) else (made,)
         values.update({name: value for name, value in zip(node.output, made) if name})
+    forward = distance((values[name].detach().numpy(), own) for name, own in load('outputs').items())
     sum((values[name] * real(w)).sum() for name, w in weights.items()).backward()
     squares = {}
     for name, own in expected.items():
@@ -361,11 +384,13 @@ def main():
         theirs = (torch.zeros_like(values[name]) if grad is None else grad).numpy()
         squares[name] = (float(np.sum((own - theirs) ** 2)), float(np.sum(theirs**2)))
     difference, norm = (sum(pair[i] for pair in squares.values()) for i in (0, 1))
+    if norm < ROUNDING * sum(float(np.sum(real(w).numpy() ** 2)) for w in weights.values()):
+        return {'skipped': 'the gradient is 0 but for rounding'}
     # Tensors whose gradient is 0 but for rounding are measured by what is usual in the model.
     usual = 1e-3 * norm / len(squares)
     errors = {name: (d / max(n, usual, 1e-30)) ** 0.5 for name, (d, n) in squares.items()}
     worst = max(errors, key=errors.get)
-    return {'error': (difference / max(norm, 1e-30)) ** 0.5, 'worst': errors[worst], 'at': worst}
+    return {'forward': forward, 'error': (difference / max(norm, 1e-30)) ** 0.5, 'worst': errors[worst], 'at': worst}
 
 
 try:

@@ -33,7 +33,7 @@ const PLAIN = new Set([
 ]);
 
 /** What known sizes decide. */
-const SETTLED = new Set(['inline-if', 'drop-dead']);
+const SETTLED = new Set(['inline-if', 'unroll-loop', 'drop-dead']);
 
 /** A plain copy for batches of `batch` samples, typed; its weights have the names of the original. */
 export async function plainModel(original: Model, batch: number, sample: Feeds): Promise<Model> {

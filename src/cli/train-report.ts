@@ -33,6 +33,7 @@ export function trainMetrics({
   return {
     objective,
     steps: result.position.step,
+    total_steps: facts?.steps ?? 0,
     ...Object.fromEntries(last?.means ?? []),
     ...(validation ? { validation: Object.fromEntries(validation.metrics) } : {}),
     ...(result.written ? { written: Object.fromEntries(result.written) } : {}),

@@ -3,7 +3,7 @@
 
 import type { Dataset } from '../data/dataset.ts';
 import { momentsOf } from '../data/moments.ts';
-import { nothingToAdapt } from '../errors/train.ts';
+import { imagesNotStandardized, nothingToAdapt } from '../errors/train.ts';
 import { badFlagValue, usageProblem } from '../errors/usage.ts';
 import type { Model } from '../graph/index.ts';
 import { parsePattern } from '../passes/select.ts';
@@ -78,6 +78,9 @@ export function bottlenecksOf(
   return names;
 }
 
+/** [N, columns] or [N, rows, columns]. */
+const COLUMNS_RANK = 3;
+
 /**
  * `--standardize`: steps around the model by the moments of the training data, in place; behind the first
  * output, too, where numbers are to be told.
@@ -96,7 +99,9 @@ export async function standardize(
   } = model.graph;
   for (const input of [...inputs]) {
     const own = moments.inputs.get(input.name);
-    if (own && input.dtype && isFloat(input.dtype)) standardizeInput(model, input, own);
+    if (!own || !input.dtype || !isFloat(input.dtype)) continue;
+    if ((input.shape?.length ?? 0) > COLUMNS_RANK) throw imagesNotStandardized(input.name);
+    standardizeInput(model, input, own);
   }
   const target = moments.targets.get(targetName(moments.targets) ?? '');
   if (objective === 'regress' && output && target) standardizeOutput(model, output, target);

@@ -232,6 +232,15 @@ export function requireTrainingData(): XformError {
   });
 }
 
+export function imagesNotStandardized(input: string): XformError {
+  return new XformError({
+    kind: 'usage',
+    code: 'images-not-standardized',
+    message: `--standardize is for columns of numbers, but input "${input}" holds more than rows of them`,
+    hint: 'Bring images to one scale with --normalize mean=M,std=S.',
+  });
+}
+
 export function headNotFound(path: string, found: string | undefined): XformError {
   return new XformError({
     kind: 'model',

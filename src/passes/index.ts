@@ -45,6 +45,7 @@ import mergeTransposes from './optimize/merge-transposes.ts';
 import moveReshape from './optimize/move-reshape.ts';
 import moveTranspose from './optimize/move-transpose.ts';
 import sortNodes from './optimize/sort-nodes.ts';
+import unrollLoop from './optimize/unroll-loop.ts';
 import type { Pass } from './pass.ts';
 
 /** Order matters: what a pass looks for must not have been taken apart by one before it. */
@@ -54,6 +55,7 @@ export const passes: readonly Pass[] = [
   extractConstants,
   inlineFunctions,
   inlineIf,
+  unrollLoop,
   foldShapes,
   dropIdentity,
   foldConstants,

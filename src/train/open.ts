@@ -9,10 +9,13 @@ import { attentions } from './open/attention.ts';
 import { norms } from './open/norm.ts';
 import { Openable, type Opening, UnknownForm } from './open/openable.ts';
 import { products } from './open/product.ts';
+import { regions } from './open/roi.ts';
 import { rotaries } from './open/rotary.ts';
 
 const OPENINGS: ReadonlyMap<string, Opening> = new Map(
-  [activations, attentions, norms, products, rotaries].flatMap((family) => Object.entries(family)),
+  [activations, attentions, norms, products, regions, rotaries].flatMap((family) =>
+    Object.entries(family),
+  ),
 );
 
 /** Operators that are opened, as `domain:op`. */

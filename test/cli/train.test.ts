@@ -117,6 +117,7 @@ describe('xform train', () => {
     ['a loss that is no output', [...data, '--loss', 'logit'], 2, /Did you mean "logits"/],
     ['weights for fewer classes', [...data, '--class-weights', '1,2'], 2, /10 numbers/],
     ['labels out of range', ['--data', 'labels.npz'], 3, /sample 1436 has label 10/],
+    ['columns of images', [...data, '--standardize'], 2, /--standardize is for columns/],
     ['endless data', ['--data', 'random'], 3, /number of samples/],
     ['no checkpoint', [...data, '--resume', '--checkpoint', 'mlp.onnx'], 3, /no checkpoint/],
     ['a rate that is none', [...data, '--lr', 'fast'], 2, /fast/],

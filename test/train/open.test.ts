@@ -21,6 +21,10 @@ const ms = (text: string, fixed?: Case['fixed']): Case => ({
   text: `<ir_version: 10, opset_import: ["" : 21, "com.microsoft" : 1]> ${text}`,
   ...(fixed ? { fixed } : {}),
 });
+const onnx21 = (text: string, fixed?: Case['fixed']): Case => ({
+  text: `<ir_version: 10, opset_import: ["" : 21]> ${text}`,
+  ...(fixed ? { fixed } : {}),
+});
 const onnx23 = (text: string, fixed?: Case['fixed']): Case => ({
   text: `<ir_version: 11, opset_import: ["" : 23]> ${text}`,
   ...(fixed ? { fixed } : {}),
@@ -73,6 +77,19 @@ const PRODUCTS: Case[] = [
     'g (float[1,2,5,5] x, float[3,2,3,3] w, float[3] b, float[1,3,3,3] z) => (float[1,3,3,3] y) { y = com.microsoft.FusedConv<activation = "Relu">(x, w, b, z) }',
   ),
 ];
+
+// One region lies partly outside, one is smaller than a pixel, one wider than the image is.
+const BOXES = Tensor.of(
+  'float32',
+  [4, 4],
+  [1, 2, 9, 7, -3, -2, 4, 5, 5, 5, 5.2, 5.1, 0, 0, 40, 24],
+);
+const REGIONS: Case[] = ['half_pixel', 'output_half_pixel'].map((mode) =>
+  onnx21(
+    `g (float[2,3,6,8] x, float[4,4] r, int64[4] b) => (float[4,3,2,3] y) { y = RoiAlign<coordinate_transformation_mode = "${mode}", output_height = 2, output_width = 3, sampling_ratio = 2, spatial_scale = 0.5>(x, r, b) }`,
+    { r: BOXES, b: int64([4], [0, 1, 1, 0]) },
+  ),
+);
 
 const NORMS: Case[] = [
   ms(
@@ -185,7 +202,7 @@ const ATTENTIONS: Case[] = [
   ),
 ];
 
-const CASES = { ACTIVATIONS, PRODUCTS, NORMS, ROTARIES, ATTENTIONS };
+const CASES = { ACTIVATIONS, PRODUCTS, NORMS, REGIONS, ROTARIES, ATTENTIONS };
 
 describe.each(Object.entries(CASES))('opening %s', (_family, cases) => {
   it.each(cases.map((one) => [one.text.slice(one.text.indexOf('{')), one] as const))(

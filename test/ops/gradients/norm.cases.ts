@@ -9,17 +9,14 @@ export const cases: readonly GradientCase[] = [
   {
     text: 'g (T[2,3,4] x, T[4] s, T[4] b) => (T[2,3,4] y) { y = LayerNormalization(x, s, b) }',
     single: why,
-    tolerance: { single: 3e-3, why: 'float32 through two means' },
   },
   {
     text: 'g (T[2,3,4] x, T[3,4] s) => (T[2,3,4] y) { y = LayerNormalization<axis = 1>(x, s) }',
     single: why,
-    tolerance: { single: 3e-3, why: 'float32 through two means' },
   },
   { text: at(23, 'g (T[2,3,4] x, T[4] s) => (T[2,3,4] y) { y = RMSNormalization(x, s) }') },
   {
     text: 'g (T[2,3,4,2] x, T[3] s, T[3] b) => (T[2,3,4,2] y) { y = InstanceNormalization(x, s, b) }',
-    tolerance: { single: 3e-3, why: 'float32 through two means' },
   },
   {
     text: 'g (T[2,3,4] x, T[3] s, T[3] b) => (T[2,3,4] y) <T[3] m = {0.1, 0.2, 0.3}, T[3] v = {0.5, 1.5, 2.0}> { y = BatchNormalization(x, s, b, m, v) }',
@@ -36,13 +33,11 @@ export const cases: readonly GradientCase[] = [
       'g (T[2,4,3] x, T[4] s, T[4] b) => (T[2,4,3] y) { y = GroupNormalization<num_groups = 2>(x, s, b) }',
     ),
     single: why,
-    tolerance: { single: 3e-3, why: 'float32 through two means' },
   },
   { text: 'g (T[2,3,4] x) => (T[2,3,4] y) { y = LpNormalization<axis = 1>(x) }' },
   { text: 'g (T[2,3,4] x) => (T[2,3,4] y) { y = LpNormalization<axis = -1, p = 1>(x) }' },
   {
     text: 'g (T[2,3,4,2] x) => (T[2,3,4,2] y) { y = MeanVarianceNormalization(x) }',
-    tolerance: { single: 3e-3, why: 'float32 through two means' },
   },
   ...[3, 5].map((size) => ({
     text: `g (T[1,5,2,2] x) => (T[1,5,2,2] y) { y = LRN<size = ${size}, alpha = 0.5, beta = 0.6, bias = 1.5>(x) }`,

@@ -9,7 +9,6 @@ export const cases: readonly GradientCase[] = [
       // Some places lie outside.
       range: { p: [-1.3, 1.3] as const },
       step: 1e-3,
-      tolerance: { single: 3e-3, why: 'small steps in float32' },
     })),
     {
       text: `${at} g (T[2,2,3] t) => (T[2,3,4,2] y) <int64[4] s = {2, 1, 3, 4}> { y = AffineGrid<align_corners = ${align}>(t, s) }`,

@@ -1,0 +1,103 @@
+// CIFAR-10 from JPEGs: ResNet-20 learns from nothing, and a trained network without half of its channels
+// learns again. Writes bench/cifar.md. A folder as first argument keeps what was reached: a run that was
+// stopped goes on there. Words select parts: learn, heal. Data: ../shared.
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { cifar, sharedModel } from './cifar-data.mjs';
+import { machine, program, root, xform } from './machine.mjs';
+
+const kept = process.argv[2]?.includes('/') ? process.argv[2] : undefined;
+const folder = kept ?? mkdtempSync(join(tmpdir(), 'xform-cifar-'));
+mkdirSync(folder, { recursive: true });
+if (!kept) process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+const at = (name) => join(folder, name);
+const images = cifar(folder);
+if (!images) {
+  process.stdout.write('skipped: CIFAR-10 needs ../shared\n');
+  process.exit();
+}
+const words = process.argv.slice(kept ? 3 : 2);
+const facts = at('facts.json');
+const found = existsSync(facts) ? JSON.parse(readFileSync(facts, 'utf8')) : {};
+const remember = (key, value) => {
+  found[key] = value;
+  writeFileSync(facts, JSON.stringify(found));
+  process.stdout.write(`${key}: ${JSON.stringify(value)}\n`);
+};
+
+const DATA = ['--data', images.train, '--val', images.test];
+const VARIED = ['--augment', 'flip,shift=4'];
+const LEARN = ['--epochs', '10', '--batch', '64', '--optimizer', 'sgd', '--momentum', '0.9'];
+const SLOPE = ['--nesterov', '--lr', '0.1', '--schedule', 'onecycle', '--weight-decay', '0.0005'];
+const NORMAL = ['--normalize', 'mean=0.491,0.482,0.447,std=0.247,0.243,0.262'];
+const TEACHER = 'cifar10_resnet_4b';
+const ITS_NORMAL = ['--normalize', 'mean=0.4914,0.4822,0.4465,std=0.2470,0.2435,0.2616'];
+const CUT = ['--amount', '0.5', '--criterion', 'taylor'];
+const HEAL = ['--epochs', '20', '--batch', '64', '--lr', '0.004', '--schedule', 'onecycle'];
+
+/** Trains, or goes on with it; seconds of all parts of a run, accuracy at its end. */
+function trained(key, command, output, flags) {
+  const resume = existsSync(`${at(output)}.checkpoint`) ? ['--resume'] : [];
+  const { metrics, error } = xform(...command, ...DATA, ...flags, '-o', at(output), ...resume);
+  if (error) throw new Error(error.message);
+  const seconds = (found[`${key} so far`] ?? 0) + metrics.training_seconds;
+  remember(`${key} so far`, seconds);
+  if (metrics.steps < metrics.total_steps) throw new Error('it was stopped: start again to go on');
+  return { accuracy: metrics.validation.accuracy, seconds };
+}
+
+function learn() {
+  const sizes = ['--in', '3x32x32', '--classes', '10', '-o', at('start.onnx')];
+  spawnSync(process.execPath, [program, 'init', 'resnet20', ...sizes, '--quiet']);
+  const flags = [...NORMAL, ...VARIED, ...LEARN, ...SLOPE, '--label-smoothing', '0.1'];
+  remember('learn', trained('learn', ['train', at('start.onnx')], 'resnet20.onnx', flags));
+}
+
+function judge(model) {
+  const flags = ['--data', images.test, ...ITS_NORMAL, '--task', 'classify', '--no-bench'];
+  return xform('eval', model, ...flags).metrics.accuracy;
+}
+
+function heal() {
+  const whole = sharedModel(TEACHER);
+  if (!existsSync(at('half.onnx'))) {
+    const flags = [...ITS_NORMAL, ...CUT, '--batch', '64', '--no-bench', '-o', at('half.onnx')];
+    const { input, output } = xform('prune', whole, '--data', images.train, ...flags);
+    remember('parameters', [input.parameters, output.parameters]);
+    remember('cut', { before: judge(whole), after: judge(at('half.onnx')) });
+  }
+  const command = ['distill', at('half.onnx'), '--teacher', whole];
+  remember('heal', trained('heal', command, 'healed.onnx', [...ITS_NORMAL, ...VARIED, ...HEAL]));
+}
+
+for (const [name, part] of Object.entries({ learn, heal })) {
+  if ((words.length === 0 || words.includes(name)) && !found[name]) part();
+}
+
+const percent = (share) => `${(100 * share).toFixed(1)} %`;
+const said = (flags) => flags.join(' ').replaceAll('--', '');
+if (found.learn && found.heal) {
+  const { cut, parameters } = found;
+  const [before, after] = parameters.map((count) => `${(count / 1000).toFixed(0)} k`);
+  writeFileSync(
+    join(root, 'bench/cifar.md'),
+    `# CIFAR-10
+
+${machine()}
+
+10,000 JPEGs to train on, accuracy on 5,000 others; images are mirrored and shifted by up to 4 pixels.
+
+| task | goal | reached | s |
+| --- | --- | ---: | ---: |
+| ResNet-20 from nothing | 65 % in 30 min | ${percent(found.learn.accuracy)} | ${found.learn.seconds.toFixed(0)} |
+| ${TEACHER} without half of its channels | ${percent(cut.before)} - 1 point | ${percent(found.heal.accuracy)} | ${found.heal.seconds.toFixed(0)} |
+
+- ResNet-20: ${said([...LEARN, ...SLOPE])}, label-smoothing 0.1.
+- ${TEACHER}: ${before} parameters, then ${after} (prune ${said(CUT)}), ${percent(cut.after)} right as cut and mended;
+  distilled from the whole one, ${said(HEAL)}.
+`,
+  );
+}
