@@ -1,6 +1,7 @@
 // Classes for a model of texts: instead of scores for each token (or their states), one product with the
 // mean of the last states of all tokens that the attention mask lets count.
 
+import { headNotFound } from '../errors/train.ts';
 import {
   Builder,
   dropUnread,
@@ -29,6 +30,7 @@ export function classifyTexts(model: Model, classes: number, seed: number): void
   const output = graph.outputs[0] as Value;
   const states = statesOf(output);
   const size = Number(states.shape?.[2]);
+  if (!Number.isInteger(size)) throw headNotFound(model.path ?? '', states.producer?.op);
   const g = new Builder(graph, undefined, (node) => inferNode(model, node));
   const random = new Random(seed, 'head');
   const drawn = Float32Array.from(
@@ -52,9 +54,14 @@ const AROUND = new Set(['Add', 'Identity', 'Softmax', 'LogSoftmax']);
 /** What the layers behind the last residual sum read; the output itself where no product makes scores. */
 function statesOf(output: Value): Value {
   let value: Value | undefined = output;
-  while (value?.producer && AROUND.has(value.producer.op)) value = computedOf(value.producer)[0];
-  const scores = value?.producer;
-  return scores?.op === 'MatMul' ? streamEnd(scores.inputs[0] as Value) : output;
+  while (value?.producer) {
+    const { producer }: Value = value;
+    const [first, second]: Value[] = computedOf(producer);
+    if (producer.op === 'MatMul') return streamEnd(producer.inputs[0] as Value);
+    if (!AROUND.has(producer.op) || (producer.op === 'Add' && second)) return output;
+    value = first;
+  }
+  return output;
 }
 
 /**
