@@ -8,6 +8,7 @@ import { parseModel } from '../helpers/parse.ts';
 it('scores a model that is sure of itself as one that is not', async () => {
   const scoresOf = async (factor: number) => {
     const model = parseModel(`
+<ir_version: 10, opset_import: ["" : 21]>
 g (float[4, 3] x) => (float[4, 5] y) <float[3, 5] w = random, float f = {${factor}}>
 { z = MatMul(x, w) y = Mul(z, f) }`);
     inferTypes(model);
