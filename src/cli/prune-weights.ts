@@ -22,6 +22,7 @@ import { type Observer, type Score, sparsify } from '../passes/prune/sparse/inde
 import { cropKernels, type Kernel } from '../passes/prune/spatial.ts';
 import { runPasses } from '../passes/run.ts';
 import type { Pattern } from '../passes/select.ts';
+import type { SessionOptions } from '../runtime/options.ts';
 import { loadModel } from '../runtime/runner.ts';
 import { ScratchFile } from '../runtime/scratch.ts';
 import type { Feeds } from '../tensor/feeds.ts';
@@ -113,7 +114,7 @@ async function weights(
       only,
     },
     {
-      load: (graph) => loadModel(graph, context.session),
+      load: (graph) => loadModel(graph, quiet(context)),
       observer,
       importances: (values) => importances(settings.importance, model, values, context),
       keep: keeper(),
@@ -162,8 +163,13 @@ function keeper(): (tensor: Tensor) => Tensor {
   };
 }
 
+/** Many sessions take turns here: threads that wait for more work are in the way of the others. */
+function quiet({ session }: MethodContext): SessionOptions {
+  return { ...session, neverSpinning: true };
+}
+
 function stagedData(context: MethodContext, method: string): StagedData {
-  return new StagedData(batchesOf(context, method), context.session);
+  return new StagedData(batchesOf(context, method), quiet(context));
 }
 
 function observerOf(context: MethodContext, method: string): Observer {

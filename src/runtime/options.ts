@@ -29,6 +29,8 @@ export interface SessionOptions {
   readonly keepPairs?: boolean;
   /** Worker threads sleep at once after a run, so that sessions measured in turn are not disturbed. */
   readonly stopSpinning?: boolean;
+  /** Worker threads sleep whenever they have nothing to do: for sessions of few, long operations. */
+  readonly neverSpinning?: boolean;
 }
 
 /** Options in onnxruntime-node's words. */
@@ -44,6 +46,7 @@ export function toOrtOptions(options: SessionOptions): object {
     config['disable_double_qdq_remover'] = '1';
   }
   if (options.stopSpinning) config['force_spinning_stop'] = '1';
+  if (options.neverSpinning) config['intra_op.allow_spinning'] = '0';
   return {
     executionProviders: executionProviders(provider, device),
     graphOptimizationLevel: options.optimization ?? 'all',

@@ -8,7 +8,8 @@ import { Tensor } from '../../tensor/tensor.ts';
 import type { Runner } from '../pass.ts';
 import type { Choice } from './cut.ts';
 import { SUMS, Sums, solve } from './normal-equations.ts';
-import { inputsHidden, patches } from './sparse/layer-inputs.ts';
+import { inputsHidden } from './sparse/layer-inputs.ts';
+import { patches } from './sparse/patches.ts';
 import { findProducts, laidOut, type Product, rowsOf } from './sparse/products.ts';
 
 /** Runs a model over the data; calls back with the values named, batch by batch. */

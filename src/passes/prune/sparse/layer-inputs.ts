@@ -7,6 +7,7 @@ import { Builder, Graph, Model, tensorType, unknownDim, type Value } from '../..
 import { elementsOf } from '../../../tensor/elements.ts';
 import { Tensor } from '../../../tensor/tensor.ts';
 import type { Loaded, Loader } from '../../pass.ts';
+import { patches, windowKey } from './patches.ts';
 import type { Product } from './products.ts';
 
 /** Streams the values of a model over data. */
@@ -36,7 +37,7 @@ export function inputsHidden({ node }: Product): string | undefined {
 export function inputsKey({ node, data, width, groups }: Product): string {
   const seen = `${node.input(0)?.name} ${groups} ${width}`;
   if (node.op !== 'Conv') return seen;
-  return JSON.stringify([seen, data.shape.slice(2), windowOf(node)]);
+  return `${seen} ${data.shape.slice(2)} ${windowKey(node)}`;
 }
 
 /** Elements of the sums. */
@@ -172,33 +173,4 @@ function gram(g: Builder, { groups, width }: Product, rows: Value): Value {
     [1, 0, 2],
   ].map((perm) => g.op('Transpose', [apart], { perm })) as [Value, Value];
   return g.op('MatMul', [left, right]);
-}
-
-const WINDOW = ['pads', 'strides', 'dilations', 'auto_pad'] as const;
-
-/** What says where a convolution reads. */
-function windowOf(node: Product['node']): Record<string, readonly number[] | string> {
-  const known = WINDOW.flatMap((name) => {
-    const value = name === 'auto_pad' ? node.string(name, 'NOTSET') : node.ints(name);
-    return value ? [[name, value] as const] : [];
-  });
-  return Object.fromEntries(known);
-}
-
-/** X [rows, groups · width]: what outputs are weighted sums of. */
-export function patches(g: Builder, { node, width, groups, data }: Product, x: Value): Value {
-  const flat = (value: Value) =>
-    g.op('Reshape', [value, g.constant('shape', Tensor.int64([-1, groups * width]))]);
-  if (node.op !== 'Conv') return flat(x);
-  // A depthwise convolution with one kernel for each place picks the elements of every patch.
-  const [, own = 1, ...kernel] = data.shape;
-  const channels = groups * own;
-  const places = kernel.reduce((a, b) => a * b, 1);
-  const picks = new Float32Array(channels * places * places);
-  for (let i = 0; i < channels * places; i++) picks[i * places + (i % places)] = 1;
-  const weight = Tensor.of('float32', [channels * places, 1, ...kernel], picks);
-  const attrs = { ...windowOf(node), group: channels };
-  const picked = g.op('Conv', [x, g.constant('picks', weight)], attrs);
-  const perm = [0, ...kernel.map((_, i) => i + 2), 1];
-  return flat(g.op('Transpose', [picked], { perm }));
 }

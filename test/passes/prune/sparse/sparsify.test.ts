@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { Model } from '../../../../src/graph/index.ts';
+import type { Model, Value } from '../../../../src/graph/index.ts';
 import { inferTypes } from '../../../../src/ops/index.ts';
 import type { Score, SparsifyOptions } from '../../../../src/passes/prune/sparse/options.ts';
 import { markLeast, thresholdOf } from '../../../../src/passes/prune/sparse/select.ts';
@@ -115,6 +115,14 @@ g (float[n, 2] x) => (float[n, 2] y) <float[2, 2] a = {3, 4, 12, 84}, float[2, 2
     );
     expect(left).toMatchObject([{ reason: '--skip y' }]);
     expect(await weightOf(m, 'b')).not.toContain(0);
+  });
+
+  it('takes small weights first where gradients say nothing', async () => {
+    const m = model(TWO);
+    const importances = async (weights: readonly Value[]) =>
+      new Map(weights.map((weight) => [weight, new Float32Array(weight.data?.size ?? 0)]));
+    await sparsify(m, { ...plain, score: 'gradient' }, { load: loadModel, importances });
+    expect(await weightOf(m, 'a')).toEqual([0, -8, 0, 7, 0, 0, 0, 0, 9, -10, 11, 12]);
   });
 
   it('breaks ties in order', () => {
