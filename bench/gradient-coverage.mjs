@@ -33,7 +33,7 @@ const ARCHITECTURES = {
   gpt: { ...TRANSFORMER, vocab: 100, seq: 32 },
   lstm: {},
 };
-const MINUTES = 5;
+const MINUTES = 10;
 const kept = process.argv[2]?.includes('/') ? process.argv[2] : undefined;
 const wanted = process.argv.slice(kept ? 3 : 2);
 const facts = kept && join(kept, 'facts.json');
