@@ -1,0 +1,205 @@
+// Gradients of recurrent operators through time (ONNX specification, LSTM, GRU, RNN). Every Y is an h,
+// so that gates, and how they answer to dh, are calculated for all steps at once. From step to step goes
+// only what has to: dh and, in an LSTM, the cell. Gradients of weights are one product over all steps.
+// Rows: steps times batch, [S·N, ·]. Gates stand side by side, in the order of the operator.
+
+import type { Value } from '../../graph/index.ts';
+import { type GradientContext, gradients } from '../gradient.ts';
+import { Run } from './through-time.ts';
+
+type C = GradientContext;
+
+/** What comes back through one direction. */
+interface Sent {
+  /** To what gates add up of X, [S·N, G·H], and of h. */
+  readonly toInput: Value;
+  readonly toRecurrent: Value;
+  /** Of R, where it is not one product of `toRecurrent` and h. */
+  readonly ofR?: Value;
+  /** Of the initial states, [N, H]. */
+  readonly h: Value;
+  readonly c?: Value | undefined;
+}
+
+type Cell = (run: Run) => Sent;
+
+const GATES = { LSTM: 4, GRU: 3, RNN: 1 } as const;
+const ACTIVATIONS = { LSTM: ['Sigmoid', 'Tanh'], GRU: ['Sigmoid', 'Tanh'], RNN: ['Tanh', 'Relu'] };
+
+type Op = keyof typeof GATES;
+
+const CELLS: Readonly<Record<Op, Cell>> = { LSTM: lstm, GRU: gru, RNN: rnn };
+
+/** c' = f c + i g, h = o tanh c'. */
+function lstm(run: Run): Sent {
+  const { c, w, r, steps } = run;
+  const bias = run.wb && run.rb && c.add(run.wb, run.rb);
+  const sums = run.product(run.before, r, run.product(run.x, w, bias));
+  const [opening, candidate] = run.lastApart(sums);
+  const [open, g] = [c.op('Sigmoid', [opening]), c.op('Tanh', [candidate])];
+  const [i, o, f] = run.split(open, 3) as [Value, Value, Value];
+  const forget = run.split(f, steps, 0);
+  const added = run.split(c.mul(i, g), steps, 0);
+  const cells: Value[] = [];
+  let cell = run.initial(6);
+  for (const t of run.backwards().reverse()) {
+    cell = c.add(c.mul(forget[t] as Value, cell), added[t] as Value);
+    cells[t] = cell;
+  }
+  const all = run.join(cells, 0);
+  const bent = c.op('Tanh', [all]);
+  // What dc and dh do to the gates, in their order: dc, dh, dc, dc times these.
+  const others = run.join([g, bent, run.shifted(all, run.initial(6))]);
+  const factors = run.join([c.mul(run.bend(open), others), c.mul(i, run.slope(g))]);
+  const perStep = run.split(factors, steps, 0);
+  const toCell = run.split(c.mul(o, run.slope(bent)), steps, 0);
+  const sent: Value[] = [];
+  let dc = run.final(2);
+  const h = run.throughTime((t, dh, more) => {
+    const own = c.mul(dh, toCell[t] as Value);
+    const whole = dc ? c.add(own, dc) : own;
+    const gates = c.mul(run.join([whole, dh, whole, whole]), perStep[t] as Value);
+    dc = c.mul(whole, forget[t] as Value);
+    sent[t] = gates;
+    return run.back(gates, r, more);
+  });
+  const gates = run.join(sent, 0);
+  return { toInput: gates, toRecurrent: gates, h, c: dc };
+}
+
+/** h' = (1 - z) g + z h; the reset gate r comes before or after the product with R. */
+function gru(run: Run): Sent {
+  return run.c.node.int('linear_before_reset', 0) ? gruResetAfter(run) : gruResetBefore(run);
+}
+
+/** Slopes of h' by what z and g are made from; z. */
+function gruFactors(run: Run, z: Value, g: Value): { z: Value; g: Value } {
+  const { c } = run;
+  return {
+    z: c.mul(c.sub(run.before, g), run.bend(z)),
+    g: c.mul(run.fromOne(z), run.slope(g)),
+  };
+}
+
+/** g = tanh(W x + r (R h + b)). */
+function gruResetAfter(run: Run): Sent {
+  const { c, steps } = run;
+  const [opening, fresh] = run.lastApart(run.product(run.x, run.w, run.wb));
+  const [recurrent, kept] = run.lastApart(run.product(run.before, run.r, run.rb));
+  const [z, reset] = run.split(c.op('Sigmoid', [c.add(opening, recurrent)]), 2) as [Value, Value];
+  const g = c.op('Tanh', [c.add(fresh, c.mul(reset, kept))]);
+  const by = gruFactors(run, z, g);
+  const byReset = c.mul(c.mul(by.g, kept), run.bend(reset));
+  const perStep = run.split(run.join([by.z, byReset, c.mul(by.g, reset)]), steps, 0);
+  const keep = run.split(z, steps, 0);
+  const [sent, states]: [Value[], Value[]] = [[], []];
+  const h = run.throughTime((t, dh, more) => {
+    const gates = c.mul(run.join([dh, dh, dh]), perStep[t] as Value);
+    const straight = c.mul(dh, keep[t] as Value);
+    states[t] = dh;
+    sent[t] = gates;
+    return run.back(gates, run.r, more ? c.add(straight, more) : straight);
+  });
+  const toRecurrent = run.join(sent, 0);
+  const [shared] = run.lastApart(toRecurrent);
+  return { toInput: run.join([shared, c.mul(run.join(states, 0), by.g)]), toRecurrent, h };
+}
+
+/** g = tanh(W x + R (r h) + b). */
+function gruResetBefore(run: Run): Sent {
+  const { c, steps, before } = run;
+  const [opening, fresh] = run.lastApart(run.product(run.x, run.w, run.wb));
+  const [r, rg] = run.lastApart(run.r, 0);
+  const [rb, rbg] = run.rb ? run.lastApart(run.rb, 0) : [];
+  const sums = run.product(before, r, rb);
+  const [z, reset] = run.split(c.op('Sigmoid', [c.add(opening, sums)]), 2) as [Value, Value];
+  const left = c.mul(reset, before);
+  const g = c.op('Tanh', [c.add(fresh, run.product(left, rg, rbg))]);
+  const by = gruFactors(run, z, g);
+  const [toZ, toG, keep, resets, toReset] = [
+    by.z,
+    by.g,
+    z,
+    reset,
+    c.mul(before, run.bend(reset)),
+  ].map((value) => run.split(value, steps, 0)) as [Value[], Value[], Value[], Value[], Value[]];
+  const [ofGates, ofG]: [Value[], Value[]] = [[], []];
+  const h = run.throughTime((t, dh, more) => {
+    const own = c.mul(dh, toG[t] as Value);
+    const ofLeft = run.back(own, rg);
+    const both = [c.mul(dh, toZ[t] as Value), c.mul(ofLeft, toReset[t] as Value)];
+    const gates = run.join(both);
+    const straight = [c.mul(dh, keep[t] as Value), c.mul(ofLeft, resets[t] as Value)];
+    ofG[t] = own;
+    ofGates[t] = gates;
+    return run.back(gates, r, c.op('Sum', more ? [...straight, more] : straight));
+  });
+  const [gates, last] = [run.join(ofGates, 0), run.join(ofG, 0)];
+  const all = run.join([gates, last]);
+  const ofR = run.join([run.summed(gates, before), run.summed(last, left)], 0);
+  return { toInput: all, toRecurrent: all, ofR, h };
+}
+
+/** h' = tanh(W x + R h + b), or relu. */
+function rnn(run: Run): Sent {
+  const { c, y, steps } = run;
+  const isRelu = c.node.strings('activations')?.[0] === 'Relu';
+  const slopes = isRelu ? c.mask(c.op('Greater', [y, c.scalar(0, y)]), y) : run.slope(y);
+  const perStep = run.split(slopes, steps, 0);
+  const sent: Value[] = [];
+  const h = run.throughTime((t, dh, more) => {
+    sent[t] = c.mul(dh, perStep[t] as Value);
+    return run.back(sent[t], run.r, more);
+  });
+  const all = run.join(sent, 0);
+  return { toInput: all, toRecurrent: all, h };
+}
+
+function recurrent(op: Op) {
+  return (c: C): (Value | undefined)[] => {
+    const problem = unsupported(c, op);
+    if (problem) return c.unsupported(problem);
+    const direction = c.node.string('direction', 'forward');
+    const reversed = direction === 'bidirectional' ? [false, true] : [direction === 'reverse'];
+    const runs = reversed.map((is, d) => new Run(c, d, reversed.length, is));
+    const sent = runs.map((run) => CELLS[op](run));
+    /** A gradient of each direction, [D, …]. */
+    const stacked = (index: number, make: (run: Run, sent: Sent) => Value | undefined) =>
+      c.when(index, () => {
+        const parts = runs.map((run, d) => make(run, sent[d] as Sent) as Value);
+        const single = parts.map((part) => c.op('Unsqueeze', [part, c.ints([0])]));
+        return single.length === 1 ? (single[0] as Value) : c.op('Concat', single, { axis: 0 });
+      });
+    const rows = (value: Value) => c.reduceSum(value, [0], false);
+    return [
+      c.when(0, () => {
+        const parts = runs.map((run, d) => run.back((sent[d] as Sent).toInput, run.w));
+        const sum = parts.length === 1 ? (parts[0] as Value) : c.op('Sum', parts);
+        return c.reshapeLike(sum, c.x(0));
+      }),
+      stacked(1, (run, { toInput }) => run.summed(toInput, run.x)),
+      stacked(2, (run, { toRecurrent, ofR }) => ofR ?? run.summed(toRecurrent, run.before)),
+      stacked(3, (run, { toInput, toRecurrent }) => {
+        const own = rows(toInput);
+        return run.join([own, toInput === toRecurrent ? own : rows(toRecurrent)], 0);
+      }),
+      undefined,
+      stacked(5, (_, { h }) => h),
+      stacked(6, (_, { c: cell }) => cell),
+    ];
+  };
+}
+
+function unsupported(c: C, op: Op): string | undefined {
+  const given = c.node.strings('activations');
+  const isPlain = !given || given.every((name) => ACTIVATIONS[op].includes(name));
+  if (!isPlain) return `${op} with activations ${given?.join(', ')}`;
+  if (c.node.attrs.has('clip')) return `${op} with clip`;
+  if (c.node.int('input_forget', 0)) return 'LSTM with coupled gates';
+  if (c.node.int('layout', 0)) return `${op} with the batch first`;
+  if (c.has(4)) return `${op} with lengths of sequences`;
+  if (op === 'LSTM' && c.has(7)) return 'LSTM with peepholes';
+  return c.staticShape(c.x(0)) ? undefined : `${op} over a length that is not known`;
+}
+
+gradients({ LSTM: recurrent('LSTM'), GRU: recurrent('GRU'), RNN: recurrent('RNN') });
