@@ -5,7 +5,7 @@
 
 import type { Value } from '../../graph/index.ts';
 import { type GradientContext, gradients } from '../gradient.ts';
-import { Run } from './through-time.ts';
+import { type Gate, Run } from './through-time.ts';
 
 type C = GradientContext;
 
@@ -32,12 +32,10 @@ const CELLS: Readonly<Record<Op, Cell>> = { LSTM: lstm, GRU: gru, RNN: rnn };
 
 /** c' = f c + i g, h = o tanh c'. */
 function lstm(run: Run): Sent {
-  const { c, w, r, steps } = run;
-  const bias = run.wb && run.rb && c.add(run.wb, run.rb);
-  const sums = run.product(run.before, r, run.product(run.x, w, bias));
-  const [opening, candidate] = run.lastApart(sums);
-  const [open, g] = [c.op('Sigmoid', [opening]), c.op('Tanh', [candidate])];
-  const [i, o, f] = run.split(open, 3) as [Value, Value, Value];
+  const { c, r, steps } = run;
+  const gates = run.gates().map((gate) => run.sum(gate)) as [Value, Value, Value, Value];
+  const [i, o, f] = gates.slice(0, 3).map((gate) => c.op('Sigmoid', [gate])) as typeof gates;
+  const g = c.op('Tanh', [gates[3]]);
   const forget = run.split(f, steps, 0);
   const added = run.split(c.mul(i, g), steps, 0);
   const cells: Value[] = [];
@@ -48,32 +46,36 @@ function lstm(run: Run): Sent {
   }
   const all = run.join(cells, 0);
   const bent = c.op('Tanh', [all]);
-  // What dc and dh do to the gates, in their order: dc, dh, dc, dc times these.
-  const others = run.join([g, bent, run.shifted(all, run.initial(6))]);
-  const factors = run.join([c.mul(run.bend(open), others), c.mul(i, run.slope(g))]);
-  const perStep = run.split(factors, steps, 0);
+  // What gates get, in their order, is dc, dh, dc, dc times these.
+  const slopes = run.join([
+    c.mul(g, run.bend(i)),
+    c.mul(bent, run.bend(o)),
+    c.mul(run.shifted(all, run.initial(6)), run.bend(f)),
+    c.mul(i, run.slope(g)),
+  ]);
+  const perStep = run.split(slopes, steps, 0);
   const toCell = run.split(c.mul(o, run.slope(bent)), steps, 0);
   const sent: Value[] = [];
   let dc = run.final(2);
   const h = run.throughTime((t, dh, more) => {
     const own = c.mul(dh, toCell[t] as Value);
     const whole = dc ? c.add(own, dc) : own;
-    const gates = c.mul(run.join([whole, dh, whole, whole]), perStep[t] as Value);
+    sent[t] = c.mul(run.join([whole, dh, whole, whole]), perStep[t] as Value);
     dc = c.mul(whole, forget[t] as Value);
-    sent[t] = gates;
-    return run.back(gates, r, more);
+    return run.back(sent[t], r, more);
   });
-  const gates = run.join(sent, 0);
-  return { toInput: gates, toRecurrent: gates, h, c: dc };
+  const toGates = run.join(sent, 0);
+  return { toInput: toGates, toRecurrent: toGates, h, c: dc };
 }
 
-/** h' = (1 - z) g + z h; the reset gate r comes before or after the product with R. */
+/** h' = (1 - z) g + z h; the reset gate comes before or after the product with R. */
 function gru(run: Run): Sent {
-  return run.c.node.int('linear_before_reset', 0) ? gruResetAfter(run) : gruResetBefore(run);
+  const isAfter = run.c.node.int('linear_before_reset', 0) === 1;
+  return isAfter ? gruResetAfter(run) : gruResetBefore(run);
 }
 
-/** Slopes of h' by what z and g are made from; z. */
-function gruFactors(run: Run, z: Value, g: Value): { z: Value; g: Value } {
+/** Slopes of h' by what z and g are made from. */
+function gruSlopes(run: Run, z: Value, g: Value): { z: Value; g: Value } {
   const { c } = run;
   return {
     z: c.mul(c.sub(run.before, g), run.bend(z)),
@@ -84,21 +86,20 @@ function gruFactors(run: Run, z: Value, g: Value): { z: Value; g: Value } {
 /** g = tanh(W x + r (R h + b)). */
 function gruResetAfter(run: Run): Sent {
   const { c, steps } = run;
-  const [opening, fresh] = run.lastApart(run.product(run.x, run.w, run.wb));
-  const [recurrent, kept] = run.lastApart(run.product(run.before, run.r, run.rb));
-  const [z, reset] = run.split(c.op('Sigmoid', [c.add(opening, recurrent)]), 2) as [Value, Value];
-  const g = c.op('Tanh', [c.add(fresh, c.mul(reset, kept))]);
-  const by = gruFactors(run, z, g);
-  const byReset = c.mul(c.mul(by.g, kept), run.bend(reset));
-  const perStep = run.split(run.join([by.z, byReset, c.mul(by.g, reset)]), steps, 0);
+  const [update, reset, fresh] = run.gates() as [Gate, Gate, Gate];
+  const [z, r] = [update, reset].map((gate) => c.op('Sigmoid', [run.sum(gate)])) as [Value, Value];
+  const kept = run.product(run.before, fresh.r, fresh.rb);
+  const g = c.op('Tanh', [c.add(run.product(run.x, fresh.w, fresh.wb), c.mul(r, kept))]);
+  const by = gruSlopes(run, z, g);
+  const byReset = c.mul(c.mul(by.g, kept), run.bend(r));
+  const perStep = run.split(run.join([by.z, byReset, c.mul(by.g, r)]), steps, 0);
   const keep = run.split(z, steps, 0);
   const [sent, states]: [Value[], Value[]] = [[], []];
   const h = run.throughTime((t, dh, more) => {
-    const gates = c.mul(run.join([dh, dh, dh]), perStep[t] as Value);
     const straight = c.mul(dh, keep[t] as Value);
     states[t] = dh;
-    sent[t] = gates;
-    return run.back(gates, run.r, more ? c.add(straight, more) : straight);
+    sent[t] = c.mul(run.join([dh, dh, dh]), perStep[t] as Value);
+    return run.back(sent[t], run.r, more ? c.add(straight, more) : straight);
   });
   const toRecurrent = run.join(sent, 0);
   const [shared] = run.lastApart(toRecurrent);
@@ -108,35 +109,28 @@ function gruResetAfter(run: Run): Sent {
 /** g = tanh(W x + R (r h) + b). */
 function gruResetBefore(run: Run): Sent {
   const { c, steps, before } = run;
-  const [opening, fresh] = run.lastApart(run.product(run.x, run.w, run.wb));
-  const [r, rg] = run.lastApart(run.r, 0);
-  const [rb, rbg] = run.rb ? run.lastApart(run.rb, 0) : [];
-  const sums = run.product(before, r, rb);
-  const [z, reset] = run.split(c.op('Sigmoid', [c.add(opening, sums)]), 2) as [Value, Value];
-  const left = c.mul(reset, before);
-  const g = c.op('Tanh', [c.add(fresh, run.product(left, rg, rbg))]);
-  const by = gruFactors(run, z, g);
-  const [toZ, toG, keep, resets, toReset] = [
-    by.z,
-    by.g,
-    z,
-    reset,
-    c.mul(before, run.bend(reset)),
+  const [update, reset, fresh] = run.gates() as [Gate, Gate, Gate];
+  const [z, r] = [update, reset].map((gate) => c.op('Sigmoid', [run.sum(gate)])) as [Value, Value];
+  const left = c.mul(r, before);
+  const g = c.op('Tanh', [run.sum(fresh, left)]);
+  const by = gruSlopes(run, z, g);
+  const [toZ, toG, toReset, keep, resets] = [
+    ...[by.z, by.g, c.mul(before, run.bend(r))],
+    ...[z, r],
   ].map((value) => run.split(value, steps, 0)) as [Value[], Value[], Value[], Value[], Value[]];
-  const [ofGates, ofG]: [Value[], Value[]] = [[], []];
+  const [weights] = run.lastApart(run.r, 0);
+  const [sent, sentFresh]: [Value[], Value[]] = [[], []];
   const h = run.throughTime((t, dh, more) => {
     const own = c.mul(dh, toG[t] as Value);
-    const ofLeft = run.back(own, rg);
-    const both = [c.mul(dh, toZ[t] as Value), c.mul(ofLeft, toReset[t] as Value)];
-    const gates = run.join(both);
+    const ofLeft = run.back(own, fresh.r);
     const straight = [c.mul(dh, keep[t] as Value), c.mul(ofLeft, resets[t] as Value)];
-    ofG[t] = own;
-    ofGates[t] = gates;
-    return run.back(gates, r, c.op('Sum', more ? [...straight, more] : straight));
+    sentFresh[t] = own;
+    sent[t] = run.join([c.mul(dh, toZ[t] as Value), c.mul(ofLeft, toReset[t] as Value)]);
+    return run.back(sent[t], weights, c.op('Sum', more ? [...straight, more] : straight));
   });
-  const [gates, last] = [run.join(ofGates, 0), run.join(ofG, 0)];
-  const all = run.join([gates, last]);
-  const ofR = run.join([run.summed(gates, before), run.summed(last, left)], 0);
+  const [toGates, toFresh] = [run.join(sent, 0), run.join(sentFresh, 0)];
+  const all = run.join([toGates, toFresh]);
+  const ofR = run.join([run.summed(toGates, before), run.summed(toFresh, left)], 0);
   return { toInput: all, toRecurrent: all, ofR, h };
 }
 

@@ -4,6 +4,14 @@
 import type { Value } from '../../graph/index.ts';
 import type { GradientContext } from '../gradient.ts';
 
+/** Weights of one gate: [H, I], [H, H], biases [H]. */
+export interface Gate {
+  readonly w: Value;
+  readonly r: Value;
+  readonly wb: Value | undefined;
+  readonly rb: Value | undefined;
+}
+
 /** One direction of a node: its weights, and the way back through its steps. */
 export class Run {
   readonly c: GradientContext;
@@ -14,11 +22,9 @@ export class Run {
   readonly x: Value;
   readonly y: Value;
   readonly before: Value;
-  /** [G·H, I], [G·H, H], [G·H]. */
+  /** [G·H, I], [G·H, H]. */
   readonly w: Value;
   readonly r: Value;
-  readonly wb: Value | undefined;
-  readonly rb: Value | undefined;
   readonly #d: number;
   readonly #directions: number;
   readonly #batch: number;
@@ -37,7 +43,6 @@ export class Run {
     this.before = this.shifted(this.y, this.initial(5));
     this.w = this.#own(c.x(1), 0);
     this.r = this.#own(c.x(2), 0);
-    [this.wb, this.rb] = c.has(3) ? this.split(this.#own(c.x(3), 0), 2, 0) : [];
   }
 
   reshape(value: Value, shape: readonly number[]): Value {
@@ -61,6 +66,25 @@ export class Run {
 
   join(values: readonly Value[], axis = 1): Value {
     return values.length === 1 ? (values[0] as Value) : this.c.op('Concat', values, { axis });
+  }
+
+  /** Weights of each gate. */
+  gates(): Gate[] {
+    const { c } = this;
+    const count = Number(this.r.shape?.[0]) / this.hidden;
+    const [w, r] = [this.split(this.w, count, 0), this.split(this.r, count, 0)];
+    const biases = c.has(3) ? this.split(this.#own(c.x(3), 0), 2 * count, 0) : [];
+    return w.map((one, i) => ({
+      w: one,
+      r: r[i] as Value,
+      wb: biases[i],
+      rb: biases[i + count],
+    }));
+  }
+
+  /** What a gate adds up, of X and of the state or what takes its place, [S·N, H]. */
+  sum({ w, r, wb, rb }: Gate, state: Value = this.before): Value {
+    return this.product(state, r, this.product(this.x, w, wb && rb && this.c.add(wb, rb)));
   }
 
   /** a bᵀ + more. */
