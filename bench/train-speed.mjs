@@ -75,12 +75,32 @@ function prepare(name, { arch, data }) {
   return [at(`${name}.onnx`), '--data', at(`${name}.npz`), '-o', at('out.onnx')];
 }
 
+/** Says at its end how much CPU time the process has used, in ms. */
+const HOOK = `process.on('exit', () => {
+  const { userCPUTime, systemCPUTime } = process.resourceUsage();
+  process.stderr.write('cpu=' + (userCPUTime + systemCPUTime) / 1000);
+});`;
+
+function train(args, batch, steps, useThreads) {
+  const size = ['--batch', String(batch), '--steps', String(steps), '--threads', useThreads];
+  const more = ['--log', at('log.jsonl'), '--quiet', '--checkpoint-every', '100000'];
+  const hook = `data:text/javascript,${encodeURIComponent(HOOK)}`;
+  const command = ['--import', hook, program, 'train', ...args, ...size, ...more];
+  const run = spawnSync(process.execPath, command, { encoding: 'utf8' });
+  if (run.status !== 0) throw new Error(run.stderr);
+  return Number(/cpu=([\d.]+)/.exec(run.stderr)?.[1]);
+}
+
+/** CPU time of a step, in ms: what a longer run takes more than a shorter one. */
+function cpuOfStep(args, { batch, steps }) {
+  const [few, many] = [Math.ceil(steps / 8), Math.ceil(steps / 2)];
+  const [a, b] = [few, many].map((count) => train(args, batch, count, '1'));
+  return (b - a) / (many - few);
+}
+
 /** Samples per second of the chunks of a run, but for the first two, which warm up. */
 function ours(args, { batch, steps }) {
-  const size = ['--batch', String(batch), '--steps', String(steps), '--threads', threads];
-  const more = ['--log', at('log.jsonl'), '--quiet', '--checkpoint-every', '100000'];
-  const run = spawnSync(process.execPath, [program, 'train', ...args, ...size, ...more]);
-  if (run.status !== 0) throw new Error(run.stderr.toString());
+  train(args, batch, steps, threads);
   const lines = readFileSync(at('log.jsonl'), 'utf8').trim().split('\n');
   const chunks = lines.map((line) => JSON.parse(line)).filter(({ event }) => event === 'train');
   const warm = chunks.slice(Math.min(2, chunks.length - 1));
@@ -90,26 +110,34 @@ function ours(args, { batch, steps }) {
   };
 }
 
-function theirs(name) {
-  const run = spawnSync(python, [join(root, 'bench/train_peer.py'), name, threads, '4']);
+function theirs(name, useThreads) {
+  const run = spawnSync(python, [join(root, 'bench/train_peer.py'), name, useThreads, '4']);
   if (run.status !== 0) throw new Error(run.stderr.toString());
   return JSON.parse(run.stdout.toString());
 }
 
 function besidePyTorch([name, model]) {
   const args = prepare(name, model);
-  const rounds = Array.from({ length: ROUNDS }, () => ({ a: ours(args, model), b: theirs(name) }));
-  const [a, b] = [rounds.flatMap((round) => round.a.speeds), rounds.flatMap(({ b }) => b)];
-  const ratios = rounds.map((round) => Math.max(...round.a.speeds) / Math.max(...round.b));
-  const [low, high] = [Math.min(...ratios), Math.max(...ratios)].map((ratio) => ratio.toFixed(2));
-  const overhead = median(rounds.flatMap((round) => round.a.overheads));
-  const best = [Math.max(...a), Math.max(...b)];
-  const cells = [
-    ...[name, model.batch, ...best.map((speed) => speed.toFixed(0))],
-    ...[(best[0] / best[1]).toFixed(2), (median(a) / median(b)).toFixed(2)],
-    ...[`${low} … ${high}`, `${(100 * overhead).toFixed(1)} %`],
+  const rounds = Array.from({ length: ROUNDS }, () => ({
+    ours: ours(args, model),
+    theirs: theirs(name, threads).speeds,
+    cpu: [cpuOfStep(args, model), median(theirs(name, '1').cpu)],
+  }));
+  const [a, b] = [
+    rounds.flatMap((round) => round.ours.speeds),
+    rounds.flatMap((round) => round.theirs),
   ];
-  return row(cells);
+  const best = [Math.max(...a), Math.max(...b)];
+  const each = rounds.map((round) => Math.max(...round.ours.speeds) / Math.max(...round.theirs));
+  const cpu = [0, 1].map((i) => median(rounds.map((round) => round.cpu[i])));
+  const overhead = median(rounds.flatMap((round) => round.ours.overheads));
+  return row([
+    ...[name, model.batch, ...best.map((speed) => speed.toFixed(0))],
+    ...[best[0] / best[1], median(a) / median(b)].map((ratio) => ratio.toFixed(2)),
+    [Math.min(...each), Math.max(...each)].map((ratio) => ratio.toFixed(2)).join(' … '),
+    ...[cpu[0].toFixed(1), cpu[1].toFixed(1), (cpu[1] / cpu[0]).toFixed(2)],
+    `${(100 * overhead).toFixed(1)} %`,
+  ]);
 }
 
 /** One step: what is before it is measured. */
@@ -141,11 +169,13 @@ ${machine()}
 
 Samples per second with AdamW, ${threads} threads, ${ROUNDS} runs of some seconds each in turn; a run of xform has chunks
 of half a second and more, one of PyTorch is cut into half seconds. The best chunk of all runs, and the
-ratio of the best, of the medians, and of the best of each round. Overhead is the share of a chunk that
-xform spends outside of onnxruntime.
+ratio of the best, of the medians, and of the best of each round. Where other processes want the cores,
+threads wait for each other, PyTorch's more than onnxruntime's. CPU time, in milliseconds per step on one
+thread, does not depend on that: the median of the rounds, and PyTorch's over xform's. Overhead is the
+share of a chunk that xform spends outside of onnxruntime.
 
-| model | batch | xform | PyTorch | ratio | of medians | of rounds | overhead |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| model | batch | xform | PyTorch | ratio | of medians | of rounds | CPU, xform | CPU, PyTorch | ratio | overhead |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 ${rows.join('\n')}
 
 Seconds to write the training graph, with gradients and AdamW, and to make a session of it; the less of

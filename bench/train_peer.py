@@ -1,5 +1,6 @@
 # Steps per second of PyTorch (CPU, eager) on the models of bench/train-speed.mjs: the same layers, the
-# same batch, AdamW. Prints samples per second of each half second, as JSON: train_peer.py NAME THREADS SECONDS
+# same batch, AdamW. Prints of each half second, as JSON, samples per second and milliseconds of CPU time per
+# step: train_peer.py NAME THREADS SECONDS
 import json, sys, time, torch
 from torch import nn
 import torch.nn.functional as F
@@ -86,11 +87,12 @@ def step():
 
 for _ in range(5):
     step()
-speeds, began = [], time.time()
+speeds, cpu, began = [], [], time.time()
 while time.time() - began < seconds:
-    t, k = time.time(), 0
+    t, c, k = time.time(), time.process_time(), 0
     while time.time() - t < 0.5:
         step()
         k += 1
     speeds.append(k * B / (time.time() - t))
-print(json.dumps(speeds))
+    cpu.append(1000 * (time.process_time() - c) / k)
+print(json.dumps({'speeds': speeds, 'cpu': cpu}))
