@@ -14,8 +14,8 @@ interface Sent {
   /** To what gates add up of X, [S·N, G·H], and of h. */
   readonly toInput: Value;
   readonly toRecurrent: Value;
-  /** Of R, where it is not one product of `toRecurrent` and h. */
-  readonly ofR?: Value;
+  /** Of W and R. */
+  weights(): [Value, Value];
   /** Of the initial states, [N, H]. */
   readonly h: Value;
   readonly c?: Value | undefined;
@@ -65,7 +65,7 @@ function lstm(run: Run): Sent {
     return run.back(sent[t], r, more);
   });
   const toGates = run.join(sent, 0);
-  return { toInput: toGates, toRecurrent: toGates, h, c: dc };
+  return { toInput: toGates, toRecurrent: toGates, weights: () => run.weights(toGates), h, c: dc };
 }
 
 /** h' = (1 - z) g + z h; the reset gate comes before or after the product with R. */
@@ -103,7 +103,12 @@ function gruResetAfter(run: Run): Sent {
   });
   const toRecurrent = run.join(sent, 0);
   const [shared] = run.lastApart(toRecurrent);
-  return { toInput: run.join([shared, c.mul(run.join(states, 0), by.g)]), toRecurrent, h };
+  const toInput = run.join([shared, c.mul(run.join(states, 0), by.g)]);
+  const weights = (): [Value, Value] => [
+    run.summed(toInput, run.x),
+    run.summed(toRecurrent, run.before),
+  ];
+  return { toInput, toRecurrent, weights, h };
 }
 
 /** g = tanh(W x + R (r h) + b). */
@@ -118,7 +123,7 @@ function gruResetBefore(run: Run): Sent {
     ...[by.z, by.g, c.mul(before, run.bend(r))],
     ...[z, r],
   ].map((value) => run.split(value, steps, 0)) as [Value[], Value[], Value[], Value[], Value[]];
-  const [weights] = run.lastApart(run.r, 0);
+  const [ofGates] = run.lastApart(run.r, 0);
   const [sent, sentFresh]: [Value[], Value[]] = [[], []];
   const h = run.throughTime((t, dh, more) => {
     const own = c.mul(dh, toG[t] as Value);
@@ -126,12 +131,15 @@ function gruResetBefore(run: Run): Sent {
     const straight = [c.mul(dh, keep[t] as Value), c.mul(ofLeft, resets[t] as Value)];
     sentFresh[t] = own;
     sent[t] = run.join([c.mul(dh, toZ[t] as Value), c.mul(ofLeft, toReset[t] as Value)]);
-    return run.back(sent[t], weights, c.op('Sum', more ? [...straight, more] : straight));
+    return run.back(sent[t], ofGates, c.op('Sum', more ? [...straight, more] : straight));
   });
   const [toGates, toFresh] = [run.join(sent, 0), run.join(sentFresh, 0)];
   const all = run.join([toGates, toFresh]);
-  const ofR = run.join([run.summed(toGates, before), run.summed(toFresh, left)], 0);
-  return { toInput: all, toRecurrent: all, ofR, h };
+  const weights = (): [Value, Value] => [
+    run.summed(all, run.x),
+    run.join([run.summed(toGates, before), run.summed(toFresh, left)], 0),
+  ];
+  return { toInput: all, toRecurrent: all, weights, h };
 }
 
 /** h' = tanh(W x + R h + b), or relu. */
@@ -146,7 +154,7 @@ function rnn(run: Run): Sent {
     return run.back(sent[t], run.r, more);
   });
   const all = run.join(sent, 0);
-  return { toInput: all, toRecurrent: all, h };
+  return { toInput: all, toRecurrent: all, weights: () => run.weights(all), h };
 }
 
 function recurrent(op: Op) {
@@ -158,12 +166,13 @@ function recurrent(op: Op) {
     const runs = reversed.map((is, d) => new Run(c, d, reversed.length, is));
     const sent = runs.map((run) => CELLS[op](run));
     /** A gradient of each direction, [D, …]. */
-    const stacked = (index: number, make: (run: Run, sent: Sent) => Value | undefined) =>
+    const stacked = (index: number, make: (sent: Sent, d: number) => Value | undefined) =>
       c.when(index, () => {
-        const parts = runs.map((run, d) => make(run, sent[d] as Sent) as Value);
+        const parts = sent.map((one, d) => make(one, d) as Value);
         const single = parts.map((part) => c.op('Unsqueeze', [part, c.ints([0])]));
         return single.length === 1 ? (single[0] as Value) : c.op('Concat', single, { axis: 0 });
       });
+    const weights = c.wants(1) || c.wants(2) ? sent.map((one) => one.weights()) : [];
     const rows = (value: Value) => c.reduceSum(value, [0], false);
     return [
       c.when(0, () => {
@@ -171,15 +180,16 @@ function recurrent(op: Op) {
         const sum = parts.length === 1 ? (parts[0] as Value) : c.op('Sum', parts);
         return c.reshapeLike(sum, c.x(0));
       }),
-      stacked(1, (run, { toInput }) => run.summed(toInput, run.x)),
-      stacked(2, (run, { toRecurrent, ofR }) => ofR ?? run.summed(toRecurrent, run.before)),
-      stacked(3, (run, { toInput, toRecurrent }) => {
+      stacked(1, (_, d) => weights[d]?.[0]),
+      stacked(2, (_, d) => weights[d]?.[1]),
+      stacked(3, ({ toInput, toRecurrent }) => {
         const own = rows(toInput);
-        return run.join([own, toInput === toRecurrent ? own : rows(toRecurrent)], 0);
+        const other = toInput === toRecurrent ? own : rows(toRecurrent);
+        return c.op('Concat', [own, other], { axis: 0 });
       }),
       undefined,
-      stacked(5, (_, { h }) => h),
-      stacked(6, (_, { c: cell }) => cell),
+      stacked(5, ({ h }) => h),
+      stacked(6, ({ c: cell }) => cell),
     ];
   };
 }

@@ -22,6 +22,8 @@ export class Run {
   readonly x: Value;
   readonly y: Value;
   readonly before: Value;
+  /** X and that state side by side. */
+  readonly both: Value;
   /** [G·H, I], [G·H, H]. */
   readonly w: Value;
   readonly r: Value;
@@ -41,6 +43,7 @@ export class Run {
     this.x = this.reshape(c.x(0), [-1, inputs]);
     this.y = this.reshape(this.#own(c.extraOutput(0, 'all_steps'), 1), [-1, this.hidden]);
     this.before = this.shifted(this.y, this.initial(5));
+    this.both = this.join([this.x, this.before]);
     this.w = this.#own(c.x(1), 0);
     this.r = this.#own(c.x(2), 0);
   }
@@ -57,7 +60,7 @@ export class Run {
     return this.c.ops('Split', [value, sizes], count, { axis });
   }
 
-  /** All gates but the last one, and that. */
+  /** What comes before the last H, and that. */
   lastApart(value: Value, axis = 1): [Value, Value] {
     const others = Number(value.shape?.[axis]) - this.hidden;
     const sizes = this.c.ints([others, this.hidden]);
@@ -84,7 +87,8 @@ export class Run {
 
   /** What a gate adds up, of X and of the state or what takes its place, [S·N, H]. */
   sum({ w, r, wb, rb }: Gate, state: Value = this.before): Value {
-    return this.product(state, r, this.product(this.x, w, wb && rb && this.c.add(wb, rb)));
+    const both = state === this.before ? this.both : this.join([this.x, state]);
+    return this.product(both, this.join([w, r]), wb && rb && this.c.add(wb, rb));
   }
 
   /** a bᵀ + more. */
@@ -100,6 +104,11 @@ export class Run {
   /** aᵀ b: sums over all rows. */
   summed(a: Value, b: Value): Value {
     return this.c.op('Gemm', [a, b], { transA: 1 });
+  }
+
+  /** Of W and R, where gates get the same of both. */
+  weights(toGates: Value): [Value, Value] {
+    return this.lastApart(this.summed(toGates, this.both));
   }
 
   /** v · (1 - v), the slope of a sigmoid. */
