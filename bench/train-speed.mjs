@@ -1,11 +1,13 @@
 // Training steps beside PyTorch's (CPU, eager, the same threads): the same layers, batch and optimiser,
-// in turn; and how long it takes to write the training graphs of large models, and to load them. Writes
-// bench/train-speed.md. Words select models. Without .peers it is skipped with a line.
+// in turn, by the clock and by CPU time; and how long it takes to write the training graphs of large
+// models, and to load them. Writes bench/train-speed.md. Words select models, --tables some of clock, cpu
+// and graphs; what is left out is not written. Without .peers it is skipped with a line.
 
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { machine, median, peersPython, program, root, xform } from './machine.mjs';
 
 const python = peersPython();
@@ -57,7 +59,10 @@ const LARGE = {
   resnet50: { arch: ['resnet50'], data: { input: [8, 3, 224, 224], labels: [8] } },
   bert: { arch: ['bert', '--classes', '2'], data: { ...TOKENS, labels: [8] } },
 };
-const words = process.argv.slice(2);
+const { values, positionals: words } = parseArgs({
+  options: { tables: { type: 'string', default: 'clock,cpu,graphs' } },
+  allowPositionals: true,
+});
 
 /** Random images and series; integers for everything else. */
 const DATA = `
@@ -116,12 +121,11 @@ function theirs(name, useThreads) {
   return JSON.parse(run.stdout.toString());
 }
 
-function besidePyTorch([name, model]) {
+function byClock([name, model]) {
   const args = prepare(name, model);
   const rounds = Array.from({ length: ROUNDS }, () => ({
     ours: ours(args, model),
     theirs: theirs(name, threads).speeds,
-    cpu: [cpuOfStep(args, model), median(theirs(name, '1').cpu)],
   }));
   const [a, b] = [
     rounds.flatMap((round) => round.ours.speeds),
@@ -129,14 +133,26 @@ function besidePyTorch([name, model]) {
   ];
   const best = [Math.max(...a), Math.max(...b)];
   const each = rounds.map((round) => Math.max(...round.ours.speeds) / Math.max(...round.theirs));
-  const cpu = [0, 1].map((i) => median(rounds.map((round) => round.cpu[i])));
   const overhead = median(rounds.flatMap((round) => round.ours.overheads));
   return row([
     ...[name, model.batch, ...best.map((speed) => speed.toFixed(0))],
     ...[best[0] / best[1], median(a) / median(b)].map((ratio) => ratio.toFixed(2)),
     [Math.min(...each), Math.max(...each)].map((ratio) => ratio.toFixed(2)).join(' … '),
-    ...[cpu[0].toFixed(1), cpu[1].toFixed(1), (cpu[1] / cpu[0]).toFixed(2)],
     `${(100 * overhead).toFixed(1)} %`,
+  ]);
+}
+
+function byCpu([name, model]) {
+  const args = prepare(name, model);
+  const rounds = Array.from({ length: ROUNDS }, () => [
+    cpuOfStep(args, model),
+    median(theirs(name, '1').cpu),
+  ]);
+  const [a, b] = [0, 1].map((i) => median(rounds.map((round) => round[i])));
+  const each = rounds.map(([own, other]) => other / own);
+  return row([
+    ...[name, model.batch, a.toFixed(2), b.toFixed(2), (b / a).toFixed(2)],
+    [Math.min(...each), Math.max(...each)].map((ratio) => ratio.toFixed(2)).join(' … '),
   ]);
 }
 
@@ -156,34 +172,37 @@ function row(cells) {
   return line;
 }
 
-const chosen = (models) =>
-  Object.entries(models).filter(([name]) => words.length === 0 || words.includes(name));
-const rows = chosen(MODELS).map(besidePyTorch);
-const large = chosen(LARGE).map(before);
-if (words.length === 0) {
-  writeFileSync(
-    join(root, 'bench/train-speed.md'),
-    `# Training beside PyTorch
+const CLOCK = `Samples per second, ${threads} threads, ${ROUNDS} runs of some seconds each in turn; a run of xform has chunks of half
+a second and more, one of PyTorch is cut into half seconds. The best chunk of all runs, and the ratio of
+the best, of the medians, and of the best of each round. Overhead is the share of a chunk that xform
+spends outside of onnxruntime.
 
-${machine()}
+| model | batch | xform | PyTorch | ratio | of medians | of rounds | overhead |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |`;
+const CPU = `CPU time, in milliseconds per step on one thread: what neighbours on the machine change least. Where
+threads have to wait for cores they wait for each other as well, PyTorch's more than onnxruntime's. The
+median of ${ROUNDS} rounds, PyTorch's over xform's, and that of each round.
 
-Samples per second with AdamW, ${threads} threads, ${ROUNDS} runs of some seconds each in turn; a run of xform has chunks
-of half a second and more, one of PyTorch is cut into half seconds. The best chunk of all runs, and the
-ratio of the best, of the medians, and of the best of each round. Where other processes want the cores,
-threads wait for each other, PyTorch's more than onnxruntime's. CPU time, in milliseconds per step on one
-thread, does not depend on that: the median of the rounds, and PyTorch's over xform's. Overhead is the
-share of a chunk that xform spends outside of onnxruntime.
-
-| model | batch | xform | PyTorch | ratio | of medians | of rounds | CPU, xform | CPU, PyTorch | ratio | overhead |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-${rows.join('\n')}
-
-Seconds to write the training graph, with gradients and AdamW, and to make a session of it; the less of
-two.
+| model | batch | xform | PyTorch | ratio | of rounds |
+| --- | ---: | ---: | ---: | ---: | ---: |`;
+const GRAPHS = `Seconds to write the training graph, and to make a session of it; the less of two.
 
 | model | batch | graph | session |
-| --- | ---: | ---: | ---: |
-${large.join('\n')}
-`,
+| --- | ---: | ---: | ---: |`;
+const TABLES = {
+  clock: [CLOCK, MODELS, byClock],
+  cpu: [CPU, MODELS, byCpu],
+  graphs: [GRAPHS, LARGE, before],
+};
+
+const asked = values.tables.split(',').map((name) => TABLES[name]);
+const tables = asked.map(([head, models, measure]) => {
+  const chosen = Object.entries(models).filter(
+    ([name]) => words.length === 0 || words.includes(name),
   );
+  return `${head}\n${chosen.map(measure).join('\n')}\n`;
+});
+if (words.length === 0) {
+  const head = `# Training beside PyTorch\n\n${machine()} AdamW.\n`;
+  writeFileSync(join(root, 'bench/train-speed.md'), [head, ...tables].join('\n'));
 }
