@@ -25,7 +25,7 @@ const ROUNDS = 3;
 const MODELS = {
   perceptron: {
     arch: ['mlp', '--in', '784', '--hidden', '256', '--classes', '10'],
-    data: { input: [512, 784], labels: [512] },
+    data: { input: [12800, 784], labels: [12800] },
     batch: 128,
     steps: 3000,
   },
