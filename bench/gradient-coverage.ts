@@ -18,7 +18,6 @@ import { differentiate, withoutRules } from '../src/train/differentiate.ts';
 import { Formula } from '../src/train/formula.ts';
 import { openFused } from '../src/train/open.ts';
 import { asInput } from '../src/train/step.ts';
-import { unrollRecurrent } from '../src/train/unroll.ts';
 import { npyBytes, npzBytes } from '../test/data/npy.ts';
 
 /** Steps of the differences, in units of a weight's root mean square; the best of them counts. */
@@ -164,7 +163,6 @@ async function measure(name: string, choices: string, folder: string) {
   openFused(plain);
   const forward = plain.clone();
   const { trained: all } = chooseParameters(plain, []);
-  unrollRecurrent(plain);
   inferTypes(plain);
   const sizes = all.map(({ data }) => elementCount(data?.shape ?? []));
   const elements = sizes.reduce((sum, size) => sum + size, 0);

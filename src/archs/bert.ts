@@ -106,8 +106,7 @@ function block(net: Net, x: Value, name: string, sizes: Sizes, penalty: Value): 
   const q = linear(net, x, `${self}.query`, square);
   const k = linear(net, x, `${self}.key`, square);
   const v = linear(net, x, `${self}.value`, square);
-  const masked = (scores: Value) => net.op(self, 'Add', [scores, penalty]);
-  const context = attention(net, self, { q, k, v }, sizes, masked);
+  const context = attention(net, self, { q, k, v }, sizes, penalty);
   const attended = linear(net, context, `${name}.attention.output.dense`, square);
   const kept = dropout(net, attended, `${name}.attention.output`, sizes.dropout);
   const middle = layerNorm(

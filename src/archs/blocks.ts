@@ -103,15 +103,15 @@ export interface Heads {
 }
 
 /**
- * softmax(q k^T / sqrt(d) masked) v over projections [batch, seq, hidden], split into heads of size
- * d. `mask` changes the scores [batch, heads, seq, seq].
+ * softmax(q k^T / sqrt(d) + mask) v over projections [batch, seq, hidden], split into heads of size
+ * d. `mask` is added to the scores [batch, heads, seq, seq].
  */
 export function attention(
   net: Net,
   name: string,
   { q, k, v }: { readonly q: Value; readonly k: Value; readonly v: Value },
   { hidden, heads }: Heads,
-  mask: (scores: Value) => Value = (scores) => scores,
+  mask?: Value,
 ): Value {
   const size = hidden / heads;
   const split = (x: Value, perm: readonly number[]) =>
@@ -123,25 +123,22 @@ export function attention(
   const value = split(v, [0, 2, 1, 3]);
   const scores = net.op(name, 'MatMul', [query, key]);
   const scaled = net.op(name, 'Mul', [scores, net.scalar(1 / Math.sqrt(size))]);
-  const weights = net.op(name, 'Softmax', [mask(scaled)], { axis: -1 });
+  const masked = mask ? net.op(name, 'Add', [scaled, mask]) : scaled;
+  const weights = net.op(name, 'Softmax', [masked], { axis: -1 });
   const context = net.op(name, 'MatMul', [weights, value]);
   const together = net.op(name, 'Transpose', [context], { perm: [0, 2, 1, 3] });
   return net.op(name, 'Reshape', [together, net.ints(0, 0, hidden)]);
 }
 
-/** Whether row i may see column j: j <= i. Boolean [seq, seq]. */
+/** Added to scores of later tokens; finite, so that weights hold no infinity. */
+const LATER = -3.4028234663852886e38;
+
+/** 0 where row i may see column j, j <= i; what hides all that is added to it elsewhere. [seq, seq]. */
 export function causalMask(net: Net, steps: Value): Value {
   const columns = net.op('mask', 'Unsqueeze', [steps, net.ints(0)]);
   const rows = net.op('mask', 'Unsqueeze', [steps, net.ints(1)]);
-  return net.op('mask', 'LessOrEqual', [columns, rows]);
-}
-
-/** Scores of later tokens; finite, so that weights hold no infinity. */
-const LATER = -3.4028234663852886e38;
-
-/** Scores [batch, heads, seq, seq] where the mask allows them. */
-export function onlyVisible(net: Net, name: string, visible: Value): (scores: Value) => Value {
-  return (scores) => net.op(name, 'Where', [visible, scores, net.scalar(LATER)]);
+  const isVisible = net.op('mask', 'LessOrEqual', [columns, rows]);
+  return net.op('mask', 'Where', [isVisible, net.scalar(0), net.scalar(LATER)]);
 }
 
 /** What the original BERT adds to scores of padding: enough for softmax, and within float16. */

@@ -11,7 +11,6 @@ import {
   embedding,
   layerNorm,
   linear,
-  onlyVisible,
   positions,
   tiedLogits,
 } from './blocks.ts';
@@ -50,8 +49,8 @@ export const gpt = architecture({
     const places = embedding(net, steps, 'transformer.wpe', placeTable);
     const sum = net.op('transformer', 'Add', [words, places]);
     let x = dropout(net, sum, 'transformer', choices.dropout);
-    const visible = causalMask(net, steps);
-    for (let i = 0; i < layers; i++) x = block(net, x, `transformer.h.${i}`, sizes, visible);
+    const mask = causalMask(net, steps);
+    for (let i = 0; i < layers; i++) x = block(net, x, `transformer.h.${i}`, sizes, mask);
     x = layerNorm(net, x, 'transformer.ln_f', hidden, EPSILON);
     const logits = tiedLogits(net, x, 'lm_head', wordTable);
     net.output(logits, 'logits', ['batch', 'seq', vocab]);
@@ -59,7 +58,7 @@ export const gpt = architecture({
   },
 });
 
-function block(net: Net, x: Value, name: string, sizes: Sizes, visible: Value): Value {
+function block(net: Net, x: Value, name: string, sizes: Sizes, mask: Value): Value {
   const { hidden, mlpDim, layers } = sizes;
   // Each of the 2 N layers that add to the residual stream gets its share of the variance.
   const residual = { weight: normal(0.02 / Math.sqrt(2 * layers)) };
@@ -76,8 +75,7 @@ function block(net: Net, x: Value, name: string, sizes: Sizes, visible: Value): 
     axis: -1,
     num_outputs: 3,
   }) as [Value, Value, Value];
-  const masked = onlyVisible(net, `${name}.attn`, visible);
-  const context = attention(net, `${name}.attn`, { q, k, v }, sizes, masked);
+  const context = attention(net, `${name}.attn`, { q, k, v }, sizes, mask);
   const attended = linear(net, context, `${name}.attn.c_proj`, square, residual);
   const kept = dropout(net, attended, `${name}.attn`, sizes.dropout);
   const middle = net.op(name, 'Add', [x, kept]);

@@ -12,7 +12,6 @@ import {
   layerNorm,
   linear,
   maskPenalty,
-  onlyVisible,
   positions,
   TRANSFORMER,
   tiedLogits,
@@ -28,10 +27,10 @@ interface Sizes {
   readonly dropout: number;
 }
 
-/** What an attention reads, and how its scores are masked. */
+/** What an attention reads, and what is added to its scores. */
 interface Source {
   readonly memory: Value;
-  readonly mask: (scores: Value) => Value;
+  readonly mask: Value;
 }
 
 export const transformer = architecture({
@@ -59,22 +58,21 @@ export const transformer = architecture({
     };
 
     const penalty = maskPenalty(net, mask);
-    const real = (name: string) => (scores: Value) => net.op(name, 'Add', [scores, penalty]);
     let x = placed(ids, 'encoder').x;
     for (let i = 0; i < layers; i++) {
       const name = `encoder.layers.${i}`;
-      x = attend(net, x, `${name}.self_attn`, sizes, { mask: real(name) });
+      x = attend(net, x, `${name}.self_attn`, sizes, { mask: penalty });
       x = feedForward(net, x, name, sizes);
     }
     const memory = layerNorm(net, x, 'encoder.layer_norm', hidden, EPSILON);
 
     const decoder = placed(before, 'decoder');
-    const visible = causalMask(net, decoder.steps);
+    const later = causalMask(net, decoder.steps);
     let y = decoder.x;
     for (let i = 0; i < layers; i++) {
       const name = `decoder.layers.${i}`;
-      y = attend(net, y, `${name}.self_attn`, sizes, { mask: onlyVisible(net, name, visible) });
-      y = attend(net, y, `${name}.encoder_attn`, sizes, { memory, mask: real(name) });
+      y = attend(net, y, `${name}.self_attn`, sizes, { mask: later });
+      y = attend(net, y, `${name}.encoder_attn`, sizes, { memory, mask: penalty });
       y = feedForward(net, y, name, sizes);
     }
     y = layerNorm(net, y, 'decoder.layer_norm', hidden, EPSILON);

@@ -19,7 +19,6 @@ import { useHalf } from '../train/precision.ts';
 import { learnedScales } from '../train/scales.ts';
 import type { SparsitySchedule } from '../train/sparsity.ts';
 import { buildTraining } from '../train/step.ts';
-import { unrollRecurrent } from '../train/unroll.ts';
 import { widened } from '../train/wide.ts';
 import { stateWeights } from './train-checkpoint.ts';
 import { addedTo, chooseParameters, isNamed, plainModel } from './train-prepare.ts';
@@ -55,7 +54,6 @@ export async function makeGraphs(
   roundBiases(inference, request.qat?.fake.biases ?? []);
   const { trained, fixed } = chooseParameters(forward, request.freeze, added);
   openFused(forward);
-  unrollRecurrent(forward);
   const own = chosen(forward, trained, adapters, request);
   if (own.length === 0) {
     const integers = integerMatrices(original);

@@ -13,7 +13,6 @@ import { NEXT, STEPS } from '../train/loop.ts';
 import type { Objective } from '../train/objectives/objective.ts';
 import { amongNew, elastic, type Penalty, padded, penalized, unmoved } from '../train/retain.ts';
 import { Sampler } from '../train/sampler.ts';
-import { unrollRecurrent } from '../train/unroll.ts';
 import { plainModel } from './train-prepare.ts';
 import { type Ordered, ordered } from './train-replay.ts';
 import type { TrainRequest } from './train-request.ts';
@@ -74,7 +73,6 @@ async function fisherOf(
     const start = starts.get(name);
     return start && data && !(retention.hasNewHead && isOther(data, start));
   });
-  unrollRecurrent(model);
   const ends = { inputs: model.graph.inputs, outputs: model.graph.outputs };
   const targets = objective.targets(ends, settings);
   const graph = buildFisher({ model, parameters: own, objective, settings });

@@ -10,7 +10,7 @@ import type { ByteSource } from '../tensor/tensor.ts';
 import { arrayDataset } from './batch.ts';
 import type { Dataset } from './dataset.ts';
 import type { DataKind } from './kind.ts';
-import { type ArraySource, BytesSource, FileSource, StoredArray } from './source.ts';
+import { type ArraySource, after, BytesSource, FileSource, StoredArray } from './source.ts';
 
 const NAME = /idx\d-ubyte(\.gz)?$|\.idx\d?(\.gz)?$/i;
 
@@ -61,11 +61,9 @@ function readIdx(path: string, name: string): ArraySource {
       `the header says [${shape.join(', ')}], which takes ${expected} bytes, but ${found} are there`,
     );
   }
-  const payload: ByteSource = {
-    byteLength: expected,
-    read: (offset, length) => bytes.read(start + offset, length),
-  };
-  return new StoredArray({ name, where: path, dtype, shape }, payload, { bigEndian: true });
+  return new StoredArray({ name, where: path, dtype, shape }, after(bytes, start), {
+    bigEndian: true,
+  });
 }
 
 function openBytes(path: string): ByteSource {

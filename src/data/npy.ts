@@ -4,7 +4,7 @@
 import { brokenFile, unsupportedArray } from '../errors/data.ts';
 import { byteLengthOf, type DType, elementCount } from '../tensor/dtype.ts';
 import type { ByteSource } from '../tensor/tensor.ts';
-import { type ArraySource, StoredArray, StringArray } from './source.ts';
+import { type ArraySource, after, StoredArray, StringArray } from './source.ts';
 
 const MAGIC = '\x93NUMPY';
 const HEADER_BYTES = 12;
@@ -52,7 +52,7 @@ export function readNpy(bytes: ByteSource, name: string, where: string): ArraySo
     throw brokenFile(where, `the array's shape is "(${dims})"`);
   }
   const array = { name, where, shape };
-  const payload = slice(bytes, start);
+  const payload = after(bytes, start);
   const layout = { fortran: order === 'True', bigEndian: descr.startsWith('>') };
   if (/^[<>|=]?[US]/.test(descr)) return readStrings(array, descr, payload, layout.fortran);
   const dtype = DTYPES[descr.replace(/^[<>|=]/, '')];
@@ -142,12 +142,4 @@ function checkLength(payload: ByteSource, expected: number, where: string): void
 function typeHint(descr: string): string {
   if (/O/.test(descr)) return 'It holds pickled Python objects: save an array of numbers instead.';
   return 'Convert it with .astype("float32") or another numeric type before saving.';
-}
-
-/** The bytes of a source from a position on. */
-function slice(bytes: ByteSource, start: number): ByteSource {
-  return {
-    byteLength: bytes.byteLength - start,
-    read: (offset, length) => bytes.read(start + offset, length),
-  };
 }

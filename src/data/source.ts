@@ -60,13 +60,15 @@ export class StoredArray implements ArraySource {
 
   /** Neighbouring rows in one read. */
   #gather(rows: readonly number[], rowBytes: number, out: Uint8Array): void {
-    for (let i = 0; i < rows.length; ) {
-      const first = rows[i] as number;
-      let run = 1;
-      while (rows[i + run] === first + run) run += 1;
-      out.set(this.#bytes.read(first * rowBytes, run * rowBytes), i * rowBytes);
-      i += run;
-    }
+    readTogether(this.#bytes, (fill) => {
+      for (let i = 0; i < rows.length; ) {
+        const first = rows[i] as number;
+        let run = 1;
+        while (rows[i + run] === first + run) run += 1;
+        fill(out.subarray(i * rowBytes, (i + run) * rowBytes), first * rowBytes);
+        i += run;
+      }
+    });
   }
 
   /** Element (i, j, k) stands at i + n * (j + m * k): one read per column, of the rows' span. */
@@ -123,7 +125,16 @@ export class StringArray implements ArraySource {
   }
 }
 
-/** A stretch of a file. Opened for each read: data files outnumber what a process may keep open. */
+/** Fills `bytes` from an offset on. */
+type Fill = (bytes: Uint8Array, offset: number) => void;
+
+/** Many reads, for which a file is opened once. */
+function readTogether(source: ByteSource, use: (fill: Fill) => void): void {
+  if (source instanceof FileSource) source.opened(use);
+  else use((bytes, offset) => bytes.set(source.read(offset, bytes.length)));
+}
+
+/** A stretch of a file. Not kept open: data files outnumber what a process may keep open. */
 export class FileSource implements ByteSource {
   readonly path: string;
   readonly start: number;
@@ -137,17 +148,25 @@ export class FileSource implements ByteSource {
 
   read(offset: number, length: number): Uint8Array {
     const bytes = new Uint8Array(length);
+    this.opened((fill) => fill(bytes, offset));
+    return bytes;
+  }
+
+  /** Many reads; the file is open while `use` runs. */
+  opened(use: (fill: Fill) => void): void {
     const file = openSync(this.path, 'r');
     try {
-      for (let done = 0; done < length; ) {
-        const got = readSync(file, bytes, done, length - done, this.start + offset + done);
-        if (got === 0) throw brokenFile(this.path, 'the file ended while it was read');
-        done += got;
-      }
+      use((bytes, offset) => {
+        for (let done = 0; done < bytes.length; ) {
+          const at = this.start + offset + done;
+          const got = readSync(file, bytes, done, bytes.length - done, at);
+          if (got === 0) throw brokenFile(this.path, 'the file ended while it was read');
+          done += got;
+        }
+      });
     } finally {
       closeSync(file);
     }
-    return bytes;
   }
 }
 
@@ -166,6 +185,15 @@ export class BytesSource implements ByteSource {
   read(offset: number, length: number): Uint8Array {
     return this.bytes.subarray(offset, offset + length);
   }
+}
+
+/** What follows the first `start` bytes. */
+export function after(source: ByteSource, start: number): ByteSource {
+  const byteLength = source.byteLength - start;
+  if (source instanceof FileSource) {
+    return new FileSource(source.path, source.start + start, byteLength);
+  }
+  return { byteLength, read: (offset, length) => source.read(start + offset, length) };
 }
 
 /** The C-order position of the element at a Fortran-order position. */

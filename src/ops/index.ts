@@ -21,6 +21,7 @@ import './gradients/matmul.ts';
 import './gradients/norm.ts';
 import './gradients/pool.ts';
 import './gradients/quant.ts';
+import './gradients/recurrent.ts';
 import './gradients/reduce.ts';
 import './gradients/sampling.ts';
 import './gradients/shape.ts';

@@ -1,7 +1,7 @@
 // Mixed precision (Micikevicius et al. 2018): products and convolutions read their inputs in half
-// precision, everything else and the weights themselves stay float32. Loss scaling keeps small
-// gradients of float16 from vanishing: the scale halves when a gradient overflows and doubles after
-// many steps without.
+// precision, everything else (recurrent operators, too) and the weights themselves stay float32. Loss
+// scaling keeps small gradients of float16 from vanishing: the scale halves when a gradient overflows
+// and doubles after many steps without.
 
 import { Builder, type Model, type Value } from '../graph/index.ts';
 import { inferNode } from '../ops/index.ts';

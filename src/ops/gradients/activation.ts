@@ -40,22 +40,22 @@ function density(c: C, x: Value): Value {
   return c.scale(c.op('Exp', [exponent]), 1 / Math.sqrt(2 * Math.PI));
 }
 
-/** Φ(x) + x φ(x), or the derivative of the tanh form. */
+/** Φ(x) + x φ(x). The tanh form is y = x σ(v) with v = x (k + a x²): σ (1 + (x - y) v'). */
 function gelu(c: C): (Value | undefined)[] {
   const x = c.x();
-  const [half, one] = [c.scalar(0.5, x), c.scalar(1, x)];
+  const one = c.scalar(1, x);
   if (c.node.string('approximate', 'none') !== 'tanh') {
     const erf = c.op('Erf', [c.scale(x, Math.SQRT1_2)]);
-    const phi = c.mul(half, c.add(one, erf));
+    const phi = c.scale(c.add(one, erf), 0.5);
     return [c.mul(c.dy(), c.add(phi, c.mul(x, density(c, x))))];
   }
-  const k = Math.sqrt(2 / Math.PI);
+  const k = 2 * Math.sqrt(2 / Math.PI);
   const squared = c.mul(x, x);
-  const inner = c.mul(c.scale(x, k), c.add(one, c.scale(squared, 0.044715)));
-  const tanh = c.op('Tanh', [inner]);
-  const innerSlope = c.scale(c.add(one, c.scale(squared, 3 * 0.044715)), k);
-  const bend = c.mul(c.mul(x, c.sub(one, c.mul(tanh, tanh))), innerSlope);
-  return [c.mul(c.dy(), c.mul(half, c.add(c.add(one, tanh), bend)))];
+  /** k + `times` a x². */
+  const bent = (times: number) => c.add(c.scale(squared, times * 0.044715 * k), c.scalar(k, x));
+  const s = sigmoid(c, c.mul(x, bent(1)));
+  const bend = c.mul(c.sub(x, c.y()), bent(3));
+  return [c.mul(c.dy(), c.mul(s, c.add(bend, one)))];
 }
 
 /** Bounds are attributes until opset 10 and inputs since; nothing flows into them. */

@@ -72,7 +72,18 @@ export function framed(c: C, image: Value, g: Geometry): Value {
 /** [N, C, …] → [N, C, K, L]: what each of the K window elements sees at the L positions. */
 export function views(c: C, image: Value, g: Geometry): Value {
   const [n = 1, channels = 1] = c.staticShape(image) ?? [];
-  const flat = c.ints([n, channels, 1, sizeOf(g.out)]);
+  return stackedViews(c, image, g, [n, channels, 1, sizeOf(g.out)], 2);
+}
+
+/** What each window element sees of [a, b, …], each in a shape, one after the other along an axis. */
+function stackedViews(
+  c: C,
+  image: Value,
+  g: Geometry,
+  shape: readonly number[],
+  axis: number,
+): Value {
+  const flat = c.ints(shape);
   const frame = framed(c, image, g);
   const axes = c.ints(g.kernel.map((_, i) => i + 2));
   const steps = c.ints(g.strides);
@@ -85,7 +96,7 @@ export function views(c: C, image: Value, g: Geometry): Value {
     const part = isAll ? frame : c.op('Slice', [frame, c.ints(starts), c.ints(ends), axes, steps]);
     return c.op('Reshape', [part, flat]);
   });
-  return seen.length === 1 ? (seen[0] as Value) : c.op('Concat', seen, { axis: 2 });
+  return seen.length === 1 ? (seen[0] as Value) : c.op('Concat', seen, { axis });
 }
 
 /**
@@ -101,13 +112,22 @@ export function weightGradient(
 ): Value {
   const [n = 1, channels = 1] = c.staticShape(image) ?? [];
   const filters = c.staticShape(signal)?.[1] ?? 1;
-  const positionsCount = sizeOf(g.out);
-  const seen = (channels / group) * sizeOf(g.kernel);
-  const left = c.op('Reshape', [views(c, image, g), c.ints([n, group, seen, positionsCount])]);
-  const right = c.op('Reshape', [signal, c.ints([n, group, filters / group, positionsCount])]);
-  const products = c.matmul(left, c.transposeLast(right));
-  const sum = c.reduceSum(products, [0], false);
-  return c.op('Reshape', [c.transposeLast(sum), c.ints([filters, channels / group, ...g.kernel])]);
+  // With the samples beside the positions it is one product over both.
+  const count = n * sizeOf(g.out);
+  const first = (value: Value) => {
+    const others = Array.from({ length: c.rank(value) - 2 }, (_, i) => i + 2);
+    return c.transpose(value, [1, 0, ...others]);
+  };
+  const seen = stackedViews(c, first(image), g, [channels, 1, count], 1);
+  const grouped = (value: Value, rows: number) =>
+    c.op('Reshape', [value, c.ints(group === 1 ? [rows, count] : [group, rows / group, count])]);
+  const left = grouped(first(signal), filters);
+  const right = grouped(seen, channels * sizeOf(g.kernel));
+  const sum =
+    group === 1
+      ? c.op('Gemm', [left, right], { transB: 1 })
+      : c.matmul(left, c.transposeLast(right));
+  return c.op('Reshape', [sum, c.ints([filters, channels / group, ...g.kernel])]);
 }
 
 /** Gradient of a convolution's image. Signal [N, M, …], weight [M, C/group, k…] → [N, C, …]. */
