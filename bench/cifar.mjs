@@ -3,16 +3,13 @@
 // stopped goes on there. Words select parts: learn, heal. Data: ../shared.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cifar, sharedModel } from './cifar-data.mjs';
+import { keptRun } from './kept.mjs';
 import { machine, program, root, xform } from './machine.mjs';
 
-const kept = process.argv[2]?.includes('/') ? process.argv[2] : undefined;
-const folder = kept ?? mkdtempSync(join(tmpdir(), 'xform-cifar-'));
-mkdirSync(folder, { recursive: true });
-if (!kept) process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+const { folder, words, found, isTold, ...run } = keptRun('cifar');
 const at = (name) => join(folder, name);
 // Ctrl-C is for the run below, which then writes its checkpoint and says how far it came.
 process.on('SIGINT', () => {});
@@ -21,12 +18,8 @@ if (!images) {
   process.stdout.write('skipped: CIFAR-10 needs ../shared\n');
   process.exit();
 }
-const words = process.argv.slice(kept ? 3 : 2);
-const facts = at('facts.json');
-const found = existsSync(facts) ? JSON.parse(readFileSync(facts, 'utf8')) : {};
 const remember = (key, value) => {
-  found[key] = value;
-  writeFileSync(facts, JSON.stringify(found));
+  run.remember(key, value);
   process.stdout.write(`${key}: ${JSON.stringify(value)}\n`);
 };
 
@@ -86,9 +79,25 @@ for (const [name, part] of Object.entries({ learn, heal })) {
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 const said = (flags) => flags.join(' ').replaceAll('--', '');
-if (found.learn && found.heal) {
+const rows = [];
+const notes = [];
+function row(task, goal, { accuracy, seconds }, note) {
+  rows.push(`| ${task} | ${goal} | ${percent(accuracy)} | ${seconds.toFixed(0)} |`);
+  notes.push(`- ${note}`);
+}
+if (found.learn) {
+  const how = `${said([...LEARN, ...SLOPE])}, label-smoothing 0.1`;
+  row('ResNet-20 from nothing', '65 % in 30 min', found.learn, `ResNet-20: ${how}.`);
+}
+if (found.heal) {
   const { cut, parameters } = found;
   const [before, after] = parameters.map((count) => `${(count / 1000).toFixed(0)} k`);
+  const goal = `${percent(cut.before)} - 1 point`;
+  const how = `${before} parameters, then ${after} (prune ${said([...CUT, ...BETWEEN])}), ${percent(cut.after)} right then;
+  distilled from the whole one, ${said(HEAL)}`;
+  row(`${TEACHER} without half of its channels`, goal, found.heal, `${TEACHER}: ${how}.`);
+}
+if (rows.length > 0 && isTold) {
   writeFileSync(
     join(root, 'bench/cifar.md'),
     `# CIFAR-10
@@ -99,12 +108,9 @@ ${machine()}
 
 | task | goal | reached | s |
 | --- | --- | ---: | ---: |
-| ResNet-20 from nothing | 65 % in 30 min | ${percent(found.learn.accuracy)} | ${found.learn.seconds.toFixed(0)} |
-| ${TEACHER} without half of its channels | ${percent(cut.before)} - 1 point | ${percent(found.heal.accuracy)} | ${found.heal.seconds.toFixed(0)} |
+${rows.join('\n')}
 
-- ResNet-20: ${said([...LEARN, ...SLOPE])}, label-smoothing 0.1.
-- ${TEACHER}: ${before} parameters, then ${after} (prune ${said([...CUT, ...BETWEEN])}), ${percent(cut.after)} right then;
-  distilled from the whole one, ${said(HEAL)}.
+${notes.join('\n')}
 `,
   );
 }

@@ -2,16 +2,13 @@
 // that were neither trained nor calibrated on. Writes bench/qat.md. Words select models. A folder as first
 // argument keeps what was found: a run that was stopped goes on there. Data: ../shared.
 
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cifar, sharedModel } from './cifar-data.mjs';
+import { keptRun } from './kept.mjs';
 import { machine, root, xform } from './machine.mjs';
 
-const kept = process.argv[2]?.includes('/') ? process.argv[2] : undefined;
-const folder = kept ?? mkdtempSync(join(tmpdir(), 'xform-qat-'));
-mkdirSync(folder, { recursive: true });
-if (!kept) process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+const { folder, words, found, isTold, remember } = keptRun('qat');
 const images = cifar(folder);
 if (!images) {
   process.stdout.write('skipped: CIFAR-10 needs ../shared\n');
@@ -31,9 +28,6 @@ const MODELS = {
   cifar10_resnet_4b: ['--normalize', 'mean=0.4914,0.4822,0.4465,std=0.2470,0.2435,0.2616'],
   mlperf_ic_resnet8: ['--scale', '255'],
 };
-const words = process.argv.slice(kept ? 3 : 2);
-const facts = join(folder, 'facts.json');
-const found = existsSync(facts) ? JSON.parse(readFileSync(facts, 'utf8')) : {};
 
 function train(model, flags) {
   const out = join(folder, 'out.onnx');
@@ -49,8 +43,7 @@ for (const model of words.length > 0 ? words : Object.keys(MODELS)) {
     const key = `${model} ${type}`;
     if (found[key]) continue;
     const before = train(model, [...flags, ...STILL]);
-    found[key] = { before, after: train(model, [...flags, ...BUDGET]) };
-    writeFileSync(facts, JSON.stringify(found));
+    remember(key, { before, after: train(model, [...flags, ...BUDGET]) });
     process.stdout.write(`${key}: ${JSON.stringify(found[key])}\n`);
   }
 }
@@ -64,7 +57,7 @@ const rows = Object.keys(MODELS).flatMap((model) =>
     return `| ${[model, type, ...accuracies, size, after.seconds.toFixed(0)].join(' | ')} |`;
   }),
 );
-if (words.length === 0 || kept) {
+if (isTold) {
   writeFileSync(
     join(root, 'bench/qat.md'),
     `# Quantisation-aware training
