@@ -5,7 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { architectureNamed } from '../src/archs/index.ts';
 import { checkSamples } from '../src/cli/check-samples.ts';
-import { chooseParameters, plainModel } from '../src/cli/train-prepare.ts';
+import { chooseParameters, plainModel } from '../src/cli/train/prepare.ts';
 import type { Model, Value } from '../src/graph/index.ts';
 import { decodeModel, encodeModel, readModel } from '../src/onnx/index.ts';
 import { inferTypes } from '../src/ops/index.ts';

@@ -13,8 +13,8 @@ import { inferTypes } from '../ops/index.ts';
 import { profileModel } from '../runtime/bench.ts';
 import { describeHardware } from '../runtime/hardware.ts';
 import { scratchFolder } from '../runtime/scratch.ts';
-import { layerTimes, type SpeedInput } from './keep-faster.ts';
-import type { Pruner } from './prune-plan.ts';
+import type { Pruner } from './prune/plan.ts';
+import { layerTimes, type SpeedInput } from './quantize/keep-faster.ts';
 
 export interface TableOptions {
   /** Where the user wants it; the cache folder otherwise. */

@@ -12,7 +12,7 @@ import type { SessionOptions } from '../runtime/options.ts';
 import { scratchFolder } from '../runtime/scratch.ts';
 import type { Feeds } from '../tensor/feeds.ts';
 import { type Judge, makeJudge } from './judge.ts';
-import type { SpeedInput } from './keep-faster.ts';
+import type { SpeedInput } from './quantize/keep-faster.ts';
 import { tooBigToRun } from './runnable.ts';
 
 export interface Trials {

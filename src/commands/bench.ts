@@ -1,8 +1,8 @@
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand } from '../cli/base.ts';
-import { type PreparedModel, prepareModel } from '../cli/bench-inputs.ts';
-import { blocksOf, metricsOf } from '../cli/bench-report.ts';
-import { dataFlags, dataOptionsFrom } from '../cli/data-flags.ts';
+import { type PreparedModel, prepareModel } from '../cli/bench/inputs.ts';
+import { blocksOf, metricsOf } from '../cli/bench/report.ts';
+import { dataFlags, dataOptionsFrom } from '../cli/data/flags.ts';
 import { summarize } from '../cli/models.ts';
 import { checkSizeNames } from '../cli/sizes.ts';
 import type { XformError } from '../errors/error.ts';

@@ -1,16 +1,16 @@
 import { Flags } from '@oclif/core';
-import { dataOptionsFrom, parseAmount } from '../cli/data-flags.ts';
-import { dataIdentity } from '../cli/data-identity.ts';
-import { matchBlocks, previewMatches } from '../cli/distill-preview.ts';
+import { dataOptionsFrom, parseAmount } from '../cli/data/flags.ts';
+import { dataIdentity } from '../cli/data/identity.ts';
 import { readSound } from '../cli/models.ts';
-import { inferObjective } from '../cli/train-objective.ts';
-import type { TeacherCacheOptions, Teaching, TrainRequest } from '../cli/train-request.ts';
 import {
   TrainingCommand,
   type TrainingFlagValues,
   trainingArgs,
   trainingFlags,
-} from '../cli/training-command.ts';
+} from '../cli/train/command.ts';
+import { matchBlocks, previewMatches } from '../cli/train/distill-preview.ts';
+import { inferObjective } from '../cli/train/objective.ts';
+import type { TeacherCacheOptions, Teaching, TrainRequest } from '../cli/train/request.ts';
 import type { Batch } from '../data/dataset.ts';
 import { badFlagValue } from '../errors/usage.ts';
 import type { Model } from '../graph/index.ts';

@@ -1,12 +1,12 @@
 import { writeFileSync } from 'node:fs';
 import { Args } from '@oclif/core';
 import { BaseCommand, threadsFlag } from '../cli/base.ts';
-import { prepareModel } from '../cli/bench-inputs.ts';
+import { prepareModel } from '../cli/bench/inputs.ts';
 import { classWarning } from '../cli/class-warning.ts';
-import { dataFlags, dataOptionsFrom } from '../cli/data-flags.ts';
-import { evalFlags, taskOptionsFrom } from '../cli/eval-flags.ts';
-import { type EvalRow, evalBlocks, evalMetrics } from '../cli/eval-report.ts';
-import { type EvalInput, type Judged, judgeModel } from '../cli/eval-run.ts';
+import { dataFlags, dataOptionsFrom } from '../cli/data/flags.ts';
+import { evalFlags, taskOptionsFrom } from '../cli/eval/flags.ts';
+import { type EvalRow, evalBlocks, evalMetrics } from '../cli/eval/report.ts';
+import { type EvalInput, type Judged, judgeModel } from '../cli/eval/run.ts';
 import { parseDrop } from '../cli/limits.ts';
 import { summarize } from '../cli/models.ts';
 import { checkSizeNames, setKnownSizes } from '../cli/sizes.ts';

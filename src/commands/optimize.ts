@@ -1,6 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand, outputFlag, threadsFlag } from '../cli/base.ts';
-import { dataFlags, dataOptionsFrom } from '../cli/data-flags.ts';
+import { dataFlags, dataOptionsFrom } from '../cli/data/flags.ts';
 import { defaultOutput, readInput, readSound, summarize, writeOutput } from '../cli/models.ts';
 import { prepareCheck } from '../cli/optimize-check.ts';
 import { choosePasses, fixedWeights, optimizeBlocks, passTable } from '../cli/optimize-report.ts';

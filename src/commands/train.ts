@@ -1,4 +1,4 @@
-import { TrainingCommand, trainingArgs, trainingFlags } from '../cli/training-command.ts';
+import { TrainingCommand, trainingArgs, trainingFlags } from '../cli/train/command.ts';
 
 export default class Train extends TrainingCommand<typeof Train> {
   static override summary = 'Fit a model to data: train, fine-tune, pretrain';

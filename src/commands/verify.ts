@@ -1,6 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { BaseCommand, threadsFlag } from '../cli/base.ts';
-import { dataFlags, dataOptionsFrom, parseAmount } from '../cli/data-flags.ts';
+import { dataFlags, dataOptionsFrom, parseAmount } from '../cli/data/flags.ts';
 import { readSound, summarize } from '../cli/models.ts';
 import { setKnownSizes, setSizes } from '../cli/sizes.ts';
 import {

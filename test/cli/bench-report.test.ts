@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import { blocksOf, metricsOf } from '../../src/cli/bench-report.ts';
+import { blocksOf, metricsOf } from '../../src/cli/bench/report.ts';
 import type { BenchResult } from '../../src/runtime/bench.ts';
 import { summarizeTrace } from '../../src/runtime/profile.ts';
 import { describe } from '../../src/runtime/statistics.ts';

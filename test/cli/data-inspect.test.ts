@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import sharp from 'sharp';
-import { type Survey, survey } from '../../src/cli/data-survey.ts';
+import { type Survey, survey } from '../../src/cli/data/survey.ts';
 import { openDataset } from '../../src/data/open.ts';
 import { npyBytes, npzBytes } from '../data/npy.ts';
 import { xform } from '../helpers/cli.ts';

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { architectureNamed, type Choices } from '../../src/archs/index.ts';
-import { type ShrinkAsked, shrinker } from '../../src/cli/shrink-model.ts';
+import { type ShrinkAsked, shrinker } from '../../src/cli/shrink/model.ts';
 import { checkModel, type Model } from '../../src/graph/index.ts';
 import { decodeModel, encodeModel, readModel } from '../../src/onnx/index.ts';
 import { evenly } from '../../src/passes/prune/depth.ts';

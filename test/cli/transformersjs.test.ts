@@ -6,19 +6,19 @@ import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { architectureNamed } from '../../src/archs/index.ts';
 import { checkSamples } from '../../src/cli/check-samples.ts';
-import { makeQuantizer } from '../../src/cli/quantizer.ts';
+import { makeQuantizer } from '../../src/cli/quantize/quantizer.ts';
 import {
   type Made,
   makeTransformersJs,
   type PresetDeps,
   type Variant,
-} from '../../src/cli/transformersjs.ts';
+} from '../../src/cli/quantize/transformersjs.ts';
 import {
   presetBlocks,
   presetMetrics,
   presetUnmet,
   presetWarnings,
-} from '../../src/cli/transformersjs-report.ts';
+} from '../../src/cli/quantize/transformersjs-report.ts';
 import type { Model } from '../../src/graph/index.ts';
 import { dataFilesOf, readModel, writeModel } from '../../src/onnx/index.ts';
 import { inferTypes } from '../../src/ops/index.ts';

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import { prepareQat, type Qat, type QatType } from '../../src/cli/train-qat.ts';
-import { putWeights } from '../../src/cli/train-weights.ts';
+import { prepareQat, type Qat, type QatType } from '../../src/cli/train/qat.ts';
+import { putWeights } from '../../src/cli/train/weights.ts';
 import { inputSpecs } from '../../src/data/inputs.ts';
 import { openDataset } from '../../src/data/open.ts';
 import type { Value } from '../../src/graph/index.ts';

@@ -1,7 +1,7 @@
 // Gradients through what loops: Scan and Loop, taken apart, against differences of the loss.
 
 import { expect, it } from '@jest/globals';
-import { plainModel } from '../../src/cli/train-prepare.ts';
+import { plainModel } from '../../src/cli/train/prepare.ts';
 import { createRunner } from '../../src/runtime/runner.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { differentiate, withoutRules } from '../../src/train/differentiate.ts';

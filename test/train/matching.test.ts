@@ -3,7 +3,7 @@
 
 import { describe, expect, it } from '@jest/globals';
 import { architectureNamed, type Choices } from '../../src/archs/index.ts';
-import { plainModel } from '../../src/cli/train-prepare.ts';
+import { plainModel } from '../../src/cli/train/prepare.ts';
 import type { Model, Value } from '../../src/graph/index.ts';
 import { inferTypes } from '../../src/ops/index.ts';
 import { Random } from '../../src/tensor/random.ts';

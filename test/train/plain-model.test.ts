@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { plainModel } from '../../src/cli/train-prepare.ts';
+import { plainModel } from '../../src/cli/train/prepare.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { parseModel } from '../helpers/parse.ts';
 

@@ -1,10 +1,10 @@
 import { Args } from '@oclif/core';
 import { BaseCommand } from '../../cli/base.ts';
 import { classWarning } from '../../cli/class-warning.ts';
-import { attempt, classCount, fitData, targetProblems } from '../../cli/data-fit.ts';
-import { dataFlags, dataOptionsFrom } from '../../cli/data-flags.ts';
-import { type DataFindings, dataBlocks, dataMetrics } from '../../cli/data-report.ts';
-import { type Survey, survey } from '../../cli/data-survey.ts';
+import { attempt, classCount, fitData, targetProblems } from '../../cli/data/fit.ts';
+import { dataFlags, dataOptionsFrom } from '../../cli/data/flags.ts';
+import { type DataFindings, dataBlocks, dataMetrics } from '../../cli/data/report.ts';
+import { type Survey, survey } from '../../cli/data/survey.ts';
 import { readSound, summarize } from '../../cli/models.ts';
 import { setSizes } from '../../cli/sizes.ts';
 import type { Dataset } from '../../data/dataset.ts';
