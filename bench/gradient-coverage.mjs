@@ -7,17 +7,9 @@
 // Words select models; a folder keeps what was found: a run that was stopped goes on there.
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { keptRun } from './kept.mjs';
 import { machine, peersPython, root, sharedModels } from './machine.mjs';
 
 const TRANSFORMER = { hidden: [64], layers: 2, heads: 4 };
@@ -34,15 +26,12 @@ const ARCHITECTURES = {
   lstm: {},
 };
 const MINUTES = 10;
-const kept = process.argv[2]?.includes('/') ? process.argv[2] : undefined;
-const wanted = process.argv.slice(kept ? 3 : 2);
-const facts = kept && join(kept, 'facts.json');
-if (kept) mkdirSync(kept, { recursive: true });
-const found = facts && existsSync(facts) ? JSON.parse(readFileSync(facts, 'utf8')) : {};
+const run = keptRun('gradients');
+const { words: wanted, found } = run;
 const cache = join(root, 'node_modules/.cache');
 mkdirSync(cache, { recursive: true });
 const task = join(cache, `gradient-coverage-${process.pid}.mjs`);
-const folder = mkdtempSync(join(tmpdir(), 'xform-gradients-'));
+const folder = join(run.folder, 'gradients');
 process.once('exit', () => {
   rmSync(task, { force: true });
   rmSync(folder, { recursive: true, force: true });
@@ -124,9 +113,8 @@ function table(names) {
   const results = names
     .filter(([name]) => wanted.length === 0 || wanted.some((word) => name.includes(word)))
     .map(([name, choices]) => {
-      found[basename(name)] ??= measure(name, choices);
+      if (!found[basename(name)]) run.remember(basename(name), measure(name, choices));
       const result = found[basename(name)];
-      if (facts) writeFileSync(facts, JSON.stringify(found));
       process.stdout.write(`${row(basename(name), result)}\n`);
       return { name: basename(name), result };
     });
@@ -167,5 +155,6 @@ const lines = [
   models.text,
 ];
 const text = `${lines.join('\n')}\n`;
-if (wanted.length === 0) writeFileSync(join(root, 'bench/gradient-coverage.md'), text);
+if (run.isTold && wanted.length === 0)
+  writeFileSync(join(root, 'bench/gradient-coverage.md'), text);
 else process.stdout.write(text);
