@@ -1,6 +1,7 @@
 // How good a changed model is beside the original: accuracy where the data has labels and the model
 // scores classes, else agreement with the original. Always also how similar the outputs are.
 
+import { Flags } from '@oclif/core';
 import type { Batch, Dataset } from '../data/dataset.ts';
 import type { Model } from '../graph/index.ts';
 import { Agreement } from '../metrics/agreement.ts';
@@ -30,6 +31,35 @@ export interface Judge {
   readonly samples: number;
   judge(model: Model): Promise<Quality>;
 }
+
+/** Its figures in the report. */
+export function qualityMetrics(judge: Judge, quality: Quality): object {
+  return {
+    [judge.metric]: quality.score,
+    ...(judge.metric === 'accuracy' ? { accuracy_before: judge.reference } : {}),
+    agreement: quality.agreement,
+    fidelity: quality.fidelity,
+    cosine: quality.cosine,
+    max_abs_error: quality.maxAbsError,
+    drop: judge.reference - quality.score,
+    samples: quality.samples,
+  };
+}
+
+export const judgeFlags = {
+  check: Flags.boolean({
+    summary: 'run the original and the result, and compare them',
+    allowNo: true,
+    default: true,
+    helpGroup: 'LIMITS',
+  }),
+  bench: Flags.boolean({
+    summary: 'time the result beside the original',
+    allowNo: true,
+    default: true,
+    helpGroup: 'LIMITS',
+  }),
+};
 
 interface Seen {
   readonly batch: Batch;

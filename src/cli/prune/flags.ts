@@ -13,6 +13,7 @@ import {
 import type { Score } from '../../passes/prune/sparse/index.ts';
 import { TARGETS, type TargetName, targetOf } from '../../passes/prune/targets.ts';
 import { parsePattern } from '../../passes/select.ts';
+import { judgeFlags } from '../judge.ts';
 import { parseDrop } from '../limits.ts';
 
 const what = { helpGroup: 'WHAT GOES' } as const;
@@ -153,18 +154,7 @@ export const pruneFlags = {
     helpValue: 'PATH',
     ...limits,
   }),
-  check: Flags.boolean({
-    summary: 'run the original and the result, and compare them',
-    allowNo: true,
-    default: true,
-    ...limits,
-  }),
-  bench: Flags.boolean({
-    summary: 'time the result beside the original',
-    allowNo: true,
-    default: true,
-    ...limits,
-  }),
+  ...judgeFlags,
 };
 
 /** One method, or several of the structured ones. */

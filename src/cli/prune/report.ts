@@ -10,7 +10,7 @@ import {
   type ModelSummary,
   type Table,
 } from '../../report/report.ts';
-import type { Judge, Quality } from '../judge.ts';
+import { type Judge, type Quality, qualityMetrics } from '../judge.ts';
 import { PACKERS } from '../packed-size.ts';
 import type { PartOutcome } from './plan.ts';
 import type { PruneResult } from './run.ts';
@@ -229,18 +229,5 @@ export function pruneMetrics(found: Findings): object {
           verdict: speed.comparison.verdict,
         }
       : {}),
-  };
-}
-
-function qualityMetrics(judge: Judge, quality: Quality): object {
-  return {
-    [judge.metric]: quality.score,
-    ...(judge.metric === 'accuracy' ? { accuracy_before: judge.reference } : {}),
-    agreement: quality.agreement,
-    fidelity: quality.fidelity,
-    cosine: quality.cosine,
-    max_abs_error: quality.maxAbsError,
-    drop: judge.reference - quality.score,
-    samples: quality.samples,
   };
 }

@@ -12,6 +12,7 @@ import {
   type Settings,
 } from '../../passes/quantize/settings.ts';
 import { TARGETS } from '../../targets/target.ts';
+import { judgeFlags } from '../judge.ts';
 
 const scheme = { helpGroup: 'SCHEME' } as const;
 const limits = { helpGroup: 'LIMITS' } as const;
@@ -129,18 +130,7 @@ export const quantizeFlags = {
     allowNo: true,
     ...limits,
   }),
-  check: Flags.boolean({
-    summary: 'run the original and the result, and compare them',
-    allowNo: true,
-    default: true,
-    ...limits,
-  }),
-  bench: Flags.boolean({
-    summary: 'time the result beside the original',
-    allowNo: true,
-    default: true,
-    ...limits,
-  }),
+  ...judgeFlags,
   optimize: Flags.boolean({
     summary: 'fold and fuse first, as "xform optimize" does',
     allowNo: true,

@@ -3,7 +3,7 @@
 import type { Sensitivity } from '../../passes/quantize/search.ts';
 import { type Block, formatBytes, type ModelSummary, type Table } from '../../report/report.ts';
 import type { Contest } from '../../runtime/contest.ts';
-import type { Judge, Quality } from '../judge.ts';
+import { type Judge, type Quality, qualityMetrics } from '../judge.ts';
 import type { Decision } from './quantizer.ts';
 import type { WebTrial } from './web-trial.ts';
 
@@ -125,18 +125,7 @@ export function quantizeMetrics(found: Findings): object {
   return {
     size_ratio: before.bytes > 0 ? after.bytes / before.bytes : undefined,
     layers: counts,
-    ...(judge && quality
-      ? {
-          [judge.metric]: quality.score,
-          ...(judge.metric === 'accuracy' ? { accuracy_before: judge.reference } : {}),
-          agreement: quality.agreement,
-          fidelity: quality.fidelity,
-          cosine: quality.cosine,
-          max_abs_error: quality.maxAbsError,
-          drop: judge.reference - quality.score,
-          samples: quality.samples,
-        }
-      : {}),
+    ...(judge && quality ? qualityMetrics(judge, quality) : {}),
     ...(web
       ? {
           web: { runtime: web.runtime, latency_ms: { p50: web.afterMs, p50_before: web.beforeMs } },
