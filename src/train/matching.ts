@@ -2,7 +2,7 @@
 // the ends of stages (feature maps by their resolution, hidden states by their layer) or, for
 // attention, the maps of its softmaxes and the values they weigh.
 
-import { layerNotThere, matchUnknown } from '../errors/train.ts';
+import { layerNotThere, matchUnknown } from '../errors/distill.ts';
 import type { Model, Node, Value } from '../graph/index.ts';
 import { TEACHER } from './graft.ts';
 

@@ -4,7 +4,7 @@
 import { existsSync, statfsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Batch, Dataset } from '../../data/dataset.ts';
-import { cannotCache, notBySample, teacherCacheTooLarge } from '../../errors/train.ts';
+import { cannotCache, notBySample, teacherCacheTooLarge } from '../../errors/distill.ts';
 import { formatBytes } from '../../report/report.ts';
 import { type LoadedModel, loadModel } from '../../runtime/runner.ts';
 import { compareTensors } from '../../tensor/compare.ts';

@@ -22,7 +22,7 @@ import {
 import { join } from 'node:path';
 import { npyHeader, readNpy } from '../../data/npy.ts';
 import type { ArraySource } from '../../data/source.ts';
-import { teacherCacheNotWritten } from '../../errors/train.ts';
+import { teacherCacheNotWritten } from '../../errors/distill.ts';
 import { modelKey } from '../../graph/index.ts';
 import { byteLengthOf, elementCount } from '../../tensor/dtype.ts';
 import type { Feeds } from '../../tensor/feeds.ts';

@@ -1,6 +1,6 @@
 // A teacher as it is read made to fit a student: for batches of the same size, with the same inputs.
 
-import { teacherDoesNotFit, teacherNotFed } from '../../errors/train.ts';
+import { teacherDoesNotFit, teacherNotFed } from '../../errors/distill.ts';
 import { type Model, printShape, printType, type Value } from '../../graph/index.ts';
 import { createRunner } from '../../runtime/runner.ts';
 import type { Feeds } from '../../tensor/feeds.ts';

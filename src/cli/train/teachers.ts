@@ -1,7 +1,7 @@
 // Teachers of a training run: what is held against what, and where their words come from. They stand in
 // the student's graph, frozen; or they were asked beforehand, and what they said is fed like data.
 
-import { notBySample, nothingToMatch } from '../../errors/train.ts';
+import { notBySample, nothingToMatch } from '../../errors/distill.ts';
 import { type Model, printShape, Value } from '../../graph/index.ts';
 import type { Feeds } from '../../tensor/feeds.ts';
 import { comparedOutputs, distilled, project, type Soft, softFor } from '../../train/distill.ts';
