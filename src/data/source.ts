@@ -22,14 +22,19 @@ export interface ArrayLayout {
   readonly bigEndian?: boolean;
 }
 
+/** Arrays of files that are read over and over stay in memory, if they take no more than this. */
+const KEPT_BYTES = 128 << 20;
+
 /** An array of fixed-width elements over bytes in C or Fortran order. */
 export class StoredArray implements ArraySource {
   readonly name: string;
   readonly where: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
-  readonly #bytes: ByteSource;
   readonly #layout: ArrayLayout;
+  #bytes: ByteSource;
+  /** Bytes that rows took so far. */
+  #taken = 0;
 
   constructor(
     parts: Pick<ArraySource, 'name' | 'where' | 'dtype' | 'shape'>,
@@ -49,6 +54,7 @@ export class StoredArray implements ArraySource {
     if (count === undefined) return Tensor.fromBytes(this.dtype, [], this.#native(this.#all()));
     const rowElements = elementCount(rest);
     const out = new Uint8Array(byteLengthOf(this.dtype, rowElements * rows.length));
+    this.#keepWhereReadAgain(out.length);
     if (this.#layout.fortran && rest.length > 0) this.#gatherFortran(rows, count, out);
     else this.#gather(rows, byteLengthOf(this.dtype, rowElements), out);
     return Tensor.fromBytes(this.dtype, [rows.length, ...rest], this.#native(out));
@@ -56,6 +62,14 @@ export class StoredArray implements ArraySource {
 
   #all(): Uint8Array {
     return new Uint8Array(this.#bytes.read(0, this.#bytes.byteLength));
+  }
+
+  /** A read for each row of a shuffled epoch costs more than small steps of training do. */
+  #keepWhereReadAgain(more: number): void {
+    const { byteLength } = this.#bytes;
+    if (byteLength > KEPT_BYTES || !(this.#bytes instanceof FileSource)) return;
+    this.#taken += more;
+    if (this.#taken > byteLength) this.#bytes = new BytesSource(this.#bytes.read(0, byteLength));
   }
 
   /** Neighbouring rows in one read. */
