@@ -20,7 +20,7 @@ import { requireMatches } from '../passes/select.ts';
 import type { Outcome } from '../report/report.ts';
 import type { SessionOptions } from '../runtime/options.ts';
 import { resolveProvider } from '../runtime/provider.ts';
-import { COMPARABLE, createRunner } from '../runtime/runner.ts';
+import { exactRunner } from '../runtime/runner.ts';
 
 const TRAIN_BATCH = 32;
 
@@ -85,7 +85,7 @@ export default class Prune extends BaseCommand<typeof Prune> {
     const patterns = asked.amounts.map(({ pattern }) => pattern);
     requireMatches(original, 'amounts', patterns);
     const session = await this.#session();
-    const run = createRunner({ ...session, ...COMPARABLE, threads: 1, optimization: 'disabled' });
+    const run = exactRunner(session);
     const options = { ...dataOptionsFrom(flags), data: flags.data, batch: flags.batch };
     const samples = flags.samples;
     const data = await openPruneData(original, { ...options, samples }, reporter);

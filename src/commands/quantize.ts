@@ -23,7 +23,7 @@ import { parsePattern, requireMatches } from '../passes/select.ts';
 import type { Outcome } from '../report/report.ts';
 import type { SessionOptions } from '../runtime/options.ts';
 import { resolveProvider } from '../runtime/provider.ts';
-import { COMPARABLE, createRunner } from '../runtime/runner.ts';
+import { exactRunner } from '../runtime/runner.ts';
 import { resolveTarget } from '../targets/target.ts';
 
 export default class Quantize extends BaseCommand<typeof Quantize> {
@@ -194,7 +194,7 @@ export default class Quantize extends BaseCommand<typeof Quantize> {
 
   /** As exact as the provider can be: for passes that need numbers. */
   #runner(session: SessionOptions): Runner {
-    return createRunner({ ...session, ...COMPARABLE, threads: 1, optimization: 'disabled' });
+    return exactRunner(session);
   }
 
   /** Settings of a recipe and of flags would contradict each other. */

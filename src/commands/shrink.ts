@@ -15,7 +15,7 @@ import { requireMatches } from '../passes/select.ts';
 import type { Block, Outcome } from '../report/report.ts';
 import type { SessionOptions } from '../runtime/options.ts';
 import { resolveProvider } from '../runtime/provider.ts';
-import { COMPARABLE, createRunner } from '../runtime/runner.ts';
+import { exactRunner } from '../runtime/runner.ts';
 
 export default class Shrink extends BaseCommand<typeof Shrink> {
   static override summary =
@@ -74,7 +74,7 @@ export default class Shrink extends BaseCommand<typeof Shrink> {
     const { provider, device, note } = await resolveProvider(flags.provider, flags.device);
     if (note) reporter.warn({ code: 'provider', message: note });
     const session = { provider, device, ...(flags.threads ? { threads: flags.threads } : {}) };
-    const run = createRunner({ ...session, ...COMPARABLE, threads: 1, optimization: 'disabled' });
+    const run = exactRunner(session);
     const options = { ...dataOptionsFrom(flags), data: flags.data, batch: flags.batch };
     const data = await openPruneData(original, { ...options, samples: flags.samples }, reporter);
     const trials = await this.#trials(original, session);

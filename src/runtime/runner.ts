@@ -113,3 +113,8 @@ function isAllOutputs(model: Model, want: readonly string[]): boolean {
   const { outputs } = model.graph;
   return want.length === outputs.length && outputs.every((value) => want.includes(value.name));
 }
+
+/** Runs graphs as they stand, so that results repeat to the bit: for checks and for constants. */
+export function exactRunner(session: SessionOptions = {}): Runner {
+  return createRunner({ ...session, ...COMPARABLE, threads: 1, optimization: 'disabled' });
+}

@@ -4,7 +4,7 @@ import { usageProblem } from '../../errors/usage.ts';
 import type { Model } from '../../graph/index.ts';
 import { quantizeHalf } from '../../passes/quantize/half.ts';
 import type { SessionOptions } from '../../runtime/options.ts';
-import { COMPARABLE, createRunner } from '../../runtime/runner.ts';
+import { exactRunner } from '../../runtime/runner.ts';
 import { resolveTarget } from '../../targets/target.ts';
 import { machineFacts } from '../machine.ts';
 import type { Decision } from '../quantize/quantizer.ts';
@@ -28,7 +28,7 @@ export async function inHalf(
     model,
     { type, keepIo: true },
     {
-      run: createRunner({ ...session, ...COMPARABLE, threads: 1, optimization: 'disabled' }),
+      run: exactRunner(session),
       target: resolveTarget('auto', machineFacts(session.provider)),
       seed,
       wanted: () => undefined,

@@ -9,7 +9,7 @@ import type { Model } from '../../graph/index.ts';
 import { parsePattern } from '../../passes/select.ts';
 import type { Reporter } from '../../report/reporter.ts';
 import type { SessionOptions } from '../../runtime/options.ts';
-import { COMPARABLE, createRunner } from '../../runtime/runner.ts';
+import { exactRunner } from '../../runtime/runner.ts';
 import { isFloat } from '../../tensor/dtype.ts';
 import { addBottlenecks } from '../../train/bottleneck.ts';
 import { setClasses } from '../../train/head.ts';
@@ -41,7 +41,7 @@ export function setHead(model: Model, flags: TrainingFlagValues): void {
 /** Where the graph itself is to change it is made plain, so that it can be followed. */
 export async function plainWhereNeeded(given: Model, flags: TrainingFlagValues): Promise<Model> {
   if (flags.adapters === undefined && flags['prune-schedule'] !== 'structured') return given;
-  const run = createRunner({ ...COMPARABLE, threads: 1, optimization: 'disabled' });
+  const run = exactRunner();
   return preparePlain(given, run);
 }
 

@@ -14,7 +14,7 @@ import { quantizeStatic } from '../../passes/quantize/static.ts';
 import type { Pattern } from '../../passes/select.ts';
 import type { Reporter } from '../../report/reporter.ts';
 import type { SessionOptions } from '../../runtime/options.ts';
-import { COMPARABLE, createRunner } from '../../runtime/runner.ts';
+import { exactRunner } from '../../runtime/runner.ts';
 import { resolveTarget } from '../../targets/target.ts';
 import type { Feeds } from '../../tensor/feeds.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
@@ -57,7 +57,7 @@ export interface QatInput {
 export async function prepareQat(input: QatInput): Promise<Qat> {
   const { type, original, data, session, skip, reporter } = input;
   if (!data.take || data.length === undefined) throw dataHasNoOrder(data.summary);
-  const run = createRunner({ ...session, ...COMPARABLE, threads: 1, optimization: 'disabled' });
+  const run = exactRunner(session);
   const quantized = await prepareFloat(original, run, input.source, reporter);
   const decisions: Decision[] = [];
   const floats = new Map<string, Tensor>();
