@@ -85,8 +85,8 @@ export class Feeder {
     count: number,
     step: number,
   ): Promise<Feeds> {
-    const { inputs, targets, masking, seed } = this.#options;
-    const batch = masking ? maskTokens(given, masking, `${seed}/${step}`) : given;
+    const { inputs, targets, masking } = this.#options;
+    const batch = masking ? maskTokens(given, masking, this.#seeds(step, count)) : given;
     const specs = new Map(targets.map((spec) => [`${PREFIX}${spec.name}`, spec]));
     const feeds = new Map<string, Tensor>();
     for (const { name, shape } of inputs) {
@@ -96,6 +96,12 @@ export class Feeder {
       if (tensor) feeds.set(name, tensor.reshape([count, ...shape]));
     }
     return feeds;
+  }
+
+  /** Of steps, which begin at 0; batches of an evaluation go down from -1. */
+  #seeds(step: number, count: number): string[] {
+    const way = step < 0 ? -1 : 1;
+    return Array.from({ length: count }, (_, i) => `${this.#options.seed}/${step + way * i}`);
   }
 }
 

@@ -5,6 +5,7 @@
 
 import {
   type Dim,
+  dropUnread,
   Graph,
   Model,
   Node,
@@ -59,6 +60,8 @@ export function loopOver(step: Step): Model {
   body.outputs = [];
   const results = [goOn, ...step.carried.map(({ output }) => output), ...step.reported];
   for (const value of results) body.outputs.push(ownResult(body, value));
+  // Logits that an objective made anew, for some positions only: onnxruntime would compute all of them.
+  dropUnread(body);
 
   const always = outer.addInitializer(body.fresh('always'), Tensor.of('bool', [], [1]));
   const last = step.carried.map(

@@ -9,6 +9,7 @@ import type { Outcome } from '../../report/report.ts';
 import type { SessionOptions } from '../../runtime/options.ts';
 import { resolveProvider } from '../../runtime/provider.ts';
 import { writeCheckpoint } from '../../train/checkpoint.ts';
+import { mostTold } from '../../train/masking.ts';
 import { OBJECTIVES, type ObjectiveName } from '../../train/objectives/index.ts';
 import { BaseCommand, outputFlag, threadsFlag } from '../base.ts';
 import { dataFlags, parseAmount } from '../data/flags.ts';
@@ -148,6 +149,7 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
     const sample = await data.take?.([0]);
     const { batch = BATCH } = flags;
     const { reporter } = this;
+    const masking = name === 'mlm' ? maskingOf(original, flags, data.specialTokens) : undefined;
     const qat = await qatOf(flags, { path, original, data, batch, session, reporter });
     return {
       name: name ?? 'teachers',
@@ -162,9 +164,10 @@ export abstract class TrainingCommand<T extends typeof Command> extends BaseComm
       objectiveSettings: {
         ...objectiveSettings(this.objectiveFlags(flags)),
         boxes: sample?.targets.get('boxes')?.shape[1],
+        told: masking && mostTold(masking, batch * (sample?.feeds.get(masking.input)?.size ?? 1)),
       },
       isPaired: name === 'contrastive',
-      masking: name === 'mlm' ? maskingOf(original, flags, data.specialTokens) : undefined,
+      masking,
       optimization: optimizationSettings(flags),
       steps: (perEpoch) => totalSteps(flags, perEpoch),
       evaluateEvery: flags['eval-every'],

@@ -2,6 +2,7 @@
 
 import type { Value } from '../../graph/index.ts';
 import type { Formula } from '../formula.ts';
+import { atRows } from '../rows.ts';
 import { counted, crossEntropy, hits } from './classify.ts';
 import {
   type Ends,
@@ -28,12 +29,25 @@ function maskInput({ inputs }: Ends): Value | undefined {
 
 /** Cross-entropy of logits [N, S, V] with tokens [N, S], negative ones left out. */
 function judgeTokens(c: ObjectiveContext, logits: Value, tokens: Value): Judged {
-  const { f, real, settings } = c;
+  const { f, real } = c;
   const [n = 1, s = 1, v = 1] = (logits.shape ?? []).map(Number);
-  const flat = f.reshape(logits, [n * s, v]);
   const labels = f.reshape(tokens, [n * s]);
   const there = counted(f, labels);
   const weights = real ? f.mul(there, f.reshape(spread(f, real, n, s), [n * s])) : there;
+  const most = c.settings.told ?? n * s;
+  if (most >= n * s) return judgeRows(c, f.reshape(logits, [n * s, v]), labels, weights);
+  const [, rows] = f.g.ops('TopK', [there, f.ints([most])], 2);
+  const of = (value: Value) => f.op('Gather', [value, rows]);
+  return judgeRows(c, atRows(f, logits, rows as Value), of(labels), of(weights));
+}
+
+/** Of logits [K, V], labels [K] and what each counts. */
+function judgeRows(
+  { f, settings }: ObjectiveContext,
+  flat: Value,
+  labels: Value,
+  weights: Value,
+): Judged {
   const smoothing = settings.labelSmoothing;
   return {
     loss: meanOf(f, crossEntropy(f, flat, labels, { smoothing }), weights),

@@ -40,6 +40,8 @@ export interface ObjectiveSettings {
   readonly strides?: readonly number[] | undefined;
   /** Rows for boxes that the data has for each sample. */
   readonly boxes?: number | undefined;
+  /** Tokens of a batch that are to be told, at most; all where it is absent. */
+  readonly told?: number | undefined;
 }
 
 export const OBJECTIVE_DEFAULTS: ObjectiveSettings = {
