@@ -1,5 +1,5 @@
 # Steps per second of PyTorch (CPU, eager) on the models of bench/train-speed.mjs: the same layers, the
-# same batch, AdamW. Prints of each half second, as JSON, samples per second and milliseconds of CPU time per
+# same batch, AdamW; batches are drawn from as many samples in memory, in another order each epoch. Prints of each half second, as JSON, samples per second and milliseconds of CPU time per
 # step: train_peer.py NAME THREADS SECONDS
 import json, sys, time, torch
 from torch import nn
@@ -59,27 +59,37 @@ def resnet():
     return ResNet(BasicBlock, [2, 2, 2, 2], num_classes=10)
 
 
-B = {'perceptron': 128, 'transformer': 16, 'lstm': 32, 'cnn': 64, 'resnet18': 16}[name]
+B, N = {'perceptron': (128, 12800), 'transformer': (16, 256), 'lstm': (32, 256), 'cnn': (64, 512), 'resnet18': (16, 128)}[name]
 if name == 'perceptron':
-    model, x, y = nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10)), torch.randn(B, 784), torch.randint(0, 10, (B,))
+    model, x = nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10)), torch.randn(N, 784)
 elif name == 'cnn':
-    model, x, y = cnn(), torch.randn(B, 1, 28, 28), torch.randint(0, 10, (B,))
+    model, x = cnn(), torch.randn(N, 1, 28, 28)
 elif name == 'resnet18':
-    model, x, y = resnet(), torch.randn(B, 3, 64, 64), torch.randint(0, 10, (B,))
+    model, x = resnet(), torch.randn(N, 3, 64, 64)
 elif name == 'lstm':
-    model, x, y = LSTM(), torch.randn(B, 64, 16), torch.randint(0, 10, (B,))
+    model, x = LSTM(), torch.randn(N, 64, 16)
 else:
-    model, x = GPT(), torch.randint(0, 65, (B, 128))
-    y = x
+    model, x = GPT(), torch.randint(0, 65, (N, 128))
+y = torch.randint(0, 10, (N,))
 opt = torch.optim.AdamW(model.parameters(), lr=1e-3)
 
 
+def batches():
+    while True:
+        yield from torch.randperm(N).split(B)
+
+
+chosen = batches()
+
+
 def step():
-    out = model(x)
+    rows = next(chosen)
+    data = x[rows]
+    out = model(data)
     if name == 'transformer':
-        loss = F.cross_entropy(out[:, :-1].reshape(-1, 65), x[:, 1:].reshape(-1))
+        loss = F.cross_entropy(out[:, :-1].reshape(-1, 65), data[:, 1:].reshape(-1))
     else:
-        loss = F.cross_entropy(out, y)
+        loss = F.cross_entropy(out, y[rows])
     opt.zero_grad()
     loss.backward()
     opt.step()

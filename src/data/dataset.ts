@@ -44,7 +44,10 @@ export interface Dataset {
   readonly bad?: BadSamples | undefined;
   /** Batches of `size` samples, or of the size the model fixes. */
   batches(size: number): AsyncIterable<Batch>;
-  /** The samples at these positions, in this order; the same again whenever it is asked. */
+  /**
+   * The samples at these positions, in this order; the same again whenever it is asked. The tensors are
+   * the caller's own: a training run hands their memory over to onnxruntime.
+   */
   take?(indices: readonly number[], options?: TakeOptions): Promise<Batch>;
   /** What stands for a sample where it is shown: its file, its text. */
   nameOf?(index: number): string | undefined;

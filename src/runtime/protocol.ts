@@ -79,14 +79,20 @@ export function canCross(dtype: DType | undefined): dtype is DType {
   return dtype !== undefined && CROSSING.has(dtype);
 }
 
-/** Tensors ready to be posted: their bytes are copies, free to be transferred. */
-export async function toWire(feeds: Feeds): Promise<WireFeeds> {
-  return Promise.all(
-    [...feeds].map(async ([name, tensor]) => [name, await tensorToWire(tensor)] as const),
-  );
+/**
+ * Tensors ready to be posted, and free to be transferred: their bytes are copies, but for those of
+ * `consumed` tensors, which are of no use afterwards.
+ */
+export async function toWire(
+  feeds: Feeds,
+  consumed: ReadonlySet<string> = new Set(),
+): Promise<WireFeeds> {
+  const toTensor = ([name, tensor]: readonly [string, Tensor]) =>
+    tensorToWire(tensor, consumed.has(name));
+  return Promise.all([...feeds].map(async (feed) => [feed[0], await toTensor(feed)] as const));
 }
 
-async function tensorToWire(tensor: Tensor): Promise<WireTensor> {
+async function tensorToWire(tensor: Tensor, isConsumed: boolean): Promise<WireTensor> {
   const { dtype, shape, source } = tensor;
   if ('strings' in source) {
     const decoder = new TextDecoder();
@@ -97,8 +103,16 @@ async function tensorToWire(tensor: Tensor): Promise<WireTensor> {
       strings: source.strings.map((s) => decoder.decode(s)),
     };
   }
-  // A fresh copy: aligned, and nobody else's when its buffer leaves.
-  return { dtype, shape, bytes: new Uint8Array(await tensor.load()) };
+  const bytes = await tensor.load();
+  // A fresh copy is aligned, and nobody else's when its buffer leaves.
+  return { dtype, shape, bytes: isConsumed ? own(bytes) : new Uint8Array(bytes) };
+}
+
+/** Only a buffer that is exactly the array's own may leave this thread. */
+export function own(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer } = bytes;
+  const whole = buffer instanceof ArrayBuffer && bytes.byteLength === buffer.byteLength;
+  return whole ? new Uint8Array(buffer) : new Uint8Array(bytes);
 }
 
 export function fromWire(feeds: WireFeeds): Map<string, Tensor> {

@@ -88,7 +88,11 @@ class Loaded implements LoadedModel {
     return this.#session.loadMs;
   }
 
-  async run(feeds: Feeds, want?: readonly string[]): Promise<Map<string, Tensor>> {
+  async run(
+    feeds: Feeds,
+    want?: readonly string[],
+    consumed?: ReadonlySet<string>,
+  ): Promise<Map<string, Tensor>> {
     const asked = want && [...this.#names].filter(([, name]) => want.includes(name));
     // Feeds of what the cut left out are welcome, so that one set serves every part of a model.
     const used = new Set(this.#session.inputs.map((port) => port.name));
@@ -96,6 +100,7 @@ class Loaded implements LoadedModel {
     const results = await this.#session.run(
       this.#border.inward(needed),
       asked?.map(([own]) => own),
+      consumed,
     );
     const renamed = new Map<string, Tensor>();
     for (const [own, tensor] of this.#border.outward(results)) {

@@ -16,7 +16,7 @@ import { cleanMessage } from './clean-message.ts';
 import { defaultThreads } from './cores.ts';
 import { Host, RuntimeFailure, sharedHost } from './host.ts';
 import type { SessionOptions } from './options.ts';
-import { fromWire, type Opened, type Port, toWire, transferables } from './protocol.ts';
+import { fromWire, type Opened, own, type Port, toWire, transferables } from './protocol.ts';
 
 export interface OpenOptions extends SessionOptions {
   /** The file's name, for messages, when the model is given as bytes. */
@@ -32,8 +32,15 @@ export interface Session {
   readonly outputs: readonly Port[];
   /** Reading, optimising and initialising, inside onnxruntime. */
   readonly loadMs: number;
-  /** Runs once. `want` names outputs; left out, all whose type can be handed over. */
-  run(feeds: Feeds, want?: readonly string[]): Promise<Map<string, Tensor>>;
+  /**
+   * Runs once. `want` names outputs; left out, all whose type can be handed over. Feeds that are
+   * `consumed` are handed over instead of copied, and cannot be read again.
+   */
+  run(
+    feeds: Feeds,
+    want?: readonly string[],
+    consumed?: ReadonlySet<string>,
+  ): Promise<Map<string, Tensor>>;
   /** Finishes the trace asked for by `profilePrefix`. */
   endProfiling(): Promise<void>;
   dispose(): Promise<void>;
@@ -91,11 +98,15 @@ class HostedSession implements Session {
     this.loadMs = opened.loadMs;
   }
 
-  async run(feeds: Feeds, want?: readonly string[]): Promise<Map<string, Tensor>> {
+  async run(
+    feeds: Feeds,
+    want?: readonly string[],
+    consumed?: ReadonlySet<string>,
+  ): Promise<Map<string, Tensor>> {
     const wanted = want ?? this.outputs.filter((port) => port.crosses).map((port) => port.name);
     this.#checkWanted(wanted);
     checkFeeds(this.inputs, feeds, this.#file);
-    const wire = await toWire(feeds);
+    const wire = await toWire(feeds, consumed);
     try {
       const ask = { session: this.#id, feeds: wire, want: wanted };
       return fromWire(await this.#host.call('run', ask, transferables(wire)));
@@ -158,13 +169,6 @@ function fits(port: Port, tensor: Tensor): boolean {
 
 function typeName(port: Port): string {
   return port.dtype ?? 'not a tensor (a sequence, map or optional)';
-}
-
-/** Only a buffer that is exactly the array's own may leave this thread. */
-function own(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  const { buffer } = bytes;
-  const whole = buffer instanceof ArrayBuffer && bytes.byteLength === buffer.byteLength;
-  return whole ? new Uint8Array(buffer) : new Uint8Array(bytes);
 }
 
 /** Puts what onnxruntime said into words for users; other errors stay as they are. */

@@ -53,7 +53,8 @@ export interface TrainerPlan extends Clock {
 }
 
 export interface TrainerContext {
-  run(feeds: Feeds): Promise<Map<string, Tensor>>;
+  /** Feeds that are `consumed` are not read again. */
+  run(feeds: Feeds, consumed?: ReadonlySet<string>): Promise<Map<string, Tensor>>;
   /** Stacked data of the steps from `step` on, targets included. */
   feed(step: number, count: number): Promise<Feeds>;
   evaluate?(state: State, position: Position): Promise<Verdict>;
@@ -149,7 +150,7 @@ class Run {
     const feeds = new Map([...data, ...this.#state, ...told]);
     feeds.set(STEPS, Tensor.scalar('int64', chunk.count));
     const ran = performance.now();
-    const running = this.#context.run(feeds);
+    const running = this.#context.run(feeds, new Set(data.keys()));
     // Prepared meanwhile.
     const after = step + chunk.count;
     this.#next = after < this.#plan.steps ? this.#prepare(after) : undefined;

@@ -12,8 +12,11 @@ import { type DataFlagValues, dataFlags, dataOptionsFrom } from '../../src/cli/d
 import { evalFlags, taskOptionsFrom } from '../../src/cli/eval/flags.ts';
 import { judgeModel } from '../../src/cli/eval/run.ts';
 import { openSamples } from '../../src/cli/train/data.ts';
+import type { Batch } from '../../src/data/dataset.ts';
 import { readModel } from '../../src/onnx/index.ts';
 import { Reporter } from '../../src/report/reporter.ts';
+import { toWire, transferables } from '../../src/runtime/protocol.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
 import { xform } from '../helpers/cli.ts';
 import { type DataCase, writeDatasets } from '../helpers/datasets.ts';
 
@@ -34,6 +37,9 @@ async function optionsOf({ flags }: DataCase) {
   return dataOptionsFrom({ ...(parsed.flags as object), seed: 0 } as DataFlagValues);
 }
 
+const contentOf = (tensor: Tensor) =>
+  'strings' in tensor.source ? tensor.source.strings : [...tensor.bytes()];
+
 describe.each(named)('%s', (_, one) => {
   const { data, model: path, samples } = one;
 
@@ -48,6 +54,21 @@ describe.each(named)('%s', (_, one) => {
     expect(b).toEqual(c);
     // Bytes of a WAV file begin and end alike often enough; everything else differs.
     if (one.kind !== 'bytes') expect(a).not.toEqual(b);
+  });
+
+  it('gives samples away for good, and again', async () => {
+    const dataset = await openSamples(data, readModel(path), await optionsOf(one));
+    const take = async () => {
+      const batch = (await dataset.take?.([2, 1])) as Batch;
+      return new Map([...batch.feeds, ...batch.targets]);
+    };
+    const [first, copy] = [await take(), await take()];
+    const expected = [...copy].map(([name, tensor]) => [name, contentOf(tensor)]);
+    const wire = await toWire(first, new Set(first.keys()));
+    structuredClone(null, { transfer: transferables(wire) });
+    expect([...(await take())].map(([name, tensor]) => [name, contentOf(tensor)])).toEqual(
+      expected,
+    );
   });
 
   it('is what is calibrated on', async () => {

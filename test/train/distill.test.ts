@@ -4,6 +4,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { inferTypes } from '../../src/ops/index.ts';
 import { loadModel } from '../../src/runtime/runner.ts';
+import type { Feeds } from '../../src/tensor/feeds.ts';
 import { Random } from '../../src/tensor/random.ts';
 import { Tensor } from '../../src/tensor/tensor.ts';
 import { type Distillation, distilled, softFor } from '../../src/train/distill.ts';
@@ -87,7 +88,7 @@ async function trained(
     );
   let done = 0;
   const context = {
-    run: session.run.bind(session),
+    run: (feeds: Feeds) => session.run(feeds),
     async feed(_: number, count: number) {
       const labels = Array.from({ length: count }, () => told).flat();
       return new Map([

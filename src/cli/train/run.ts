@@ -46,7 +46,8 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
   try {
     const watch = new Watch(request, validation?.judge.bind(validation), settled);
     const source = feederOf(request, graphs, dataset, graph.data, answers);
-    const run = (feeds: Feeds) => session.run(feeds);
+    const run = (feeds: Feeds, consumed?: ReadonlySet<string>) =>
+      session.run(feeds, undefined, consumed);
     const feed = (step: number, count: number) => source.training(sampler, step, count);
     const start = startOf(request, graph, watch);
     const { accumulate } = optimization;
