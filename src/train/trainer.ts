@@ -75,7 +75,8 @@ export interface Trained {
 
 /** A chunk is to take about so long: long enough to make its overhead small, short enough to watch. */
 const CHUNK_MS = 700;
-const CHUNK_BYTES = 64 << 20;
+/** Memory of this size comes from the heap of the C library, larger ones from fresh pages, which cost more. */
+const CHUNK_BYTES = 24 << 20;
 const MOST_STEPS = 512;
 
 /** Trains from `state` at `position` to the end, or until stopped. */
