@@ -22,7 +22,7 @@ export interface Difference extends Interval {
   readonly difference: number;
   /** Two-sided: how often a difference as far from 0 comes about where there is none. */
   readonly p: number;
-  /** `better` and `worse` only where the interval does not hold 0. */
+  /** `better` and `worse` only where the interval does not hold 0 and p is below 0.05. */
   readonly verdict: 'better' | 'worse' | 'unclear';
 }
 
@@ -70,9 +70,16 @@ export function compare(a: Evaluation, b: Evaluation, options: BootstrapOptions 
     if (own === undefined || other === undefined) continue;
     differences[name] = differenceOf(name, other - own, values);
   }
-  return a.correct && b.correct
-    ? { differences, mcnemar: mcnemar(a.correct, b.correct) }
-    : { differences };
+  if (!a.correct || !b.correct) return { differences };
+  const exact = mcnemar(a.correct, b.correct);
+  const { accuracy } = differences;
+  if (accuracy) differences.accuracy = judgedBy(exact.p, accuracy);
+  return { differences, mcnemar: exact };
+}
+
+/** An exact test has the last word over a bootstrap that is a little too sure of few samples. */
+function judgedBy(p: number, found: Difference): Difference {
+  return { ...found, p, verdict: p < 0.05 ? found.verdict : 'unclear' };
 }
 
 /** McNemar's test, exact: the samples on which the two differ, as tosses of a fair coin. */

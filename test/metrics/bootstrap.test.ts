@@ -41,13 +41,29 @@ describe('bootstrap', () => {
   it('tells a better model from a worse one, whichever way is up', () => {
     const [good, bad] = [classifier(0.95, 300, 1), classifier(0.7, 300, 2)];
     const { differences, mcnemar: test } = compare(good, bad, { resamples: 200 });
-    expect(differences['accuracy']).toMatchObject({ verdict: 'worse', p: 2 / 201 });
-    expect(differences['loss']).toMatchObject({ verdict: 'worse' });
+    expect(differences['accuracy']).toMatchObject({ verdict: 'worse', p: test?.p });
+    expect(differences['loss']).toMatchObject({ verdict: 'worse', p: 2 / 201 });
     expect(differences['loss']?.low).toBeGreaterThan(0);
     expect(test?.p).toBeLessThan(0.001);
     const back = compare(bad, good, { resamples: 200 }).differences['accuracy'];
     expect(back?.verdict).toBe('better');
     expect(back?.difference).toBeCloseTo(-(differences['accuracy']?.difference ?? 0), 12);
+  });
+
+  it('leaves the verdict on what is right or wrong to the exact test', () => {
+    // 7 samples that only the first does right, 1 that only the second does: binomtest(1, 8) is 0.070.
+    const rights = (wrong: readonly number[]) => {
+      const found = new Classify();
+      for (let i = 0; i < 60; i++) {
+        found.add(wrong.includes(i) ? [1.5, 0] : [0, 1.5], [1, 2], [1]);
+      }
+      return found.finish();
+    };
+    const { differences } = compare(rights([0]), rights([1, 2, 3, 4, 5, 6, 7]));
+    const { high, p, verdict } = differences['accuracy'] ?? {};
+    expect(high).toBeLessThan(0);
+    expect(p).toBeCloseTo(18 / 256, 9);
+    expect(verdict).toBe('unclear');
   });
 
   it('finds nothing between a model and itself', () => {

@@ -129,18 +129,15 @@ function differences(rows: readonly EvalRow[]): Table[] {
       rows: others.flatMap((row) =>
         names.flatMap((name) => {
           const found = row.comparison?.differences[name];
-          return found ? [[nameIn(rows, row), ...differenceCells(row, name, found)]] : [];
+          return found ? [[nameIn(rows, row), ...differenceCells(name, found)]] : [];
         }),
       ),
     },
   ];
 }
 
-/** Where samples are right or wrong, the probability of chance is that of McNemar's exact test. */
-function differenceCells(row: EvalRow, name: string, found: Difference): Cell[] {
-  const { difference, low, high, verdict } = found;
-  const exact = name === 'accuracy' ? row.comparison?.mcnemar?.p : undefined;
-  const p = exact ?? found.p;
+function differenceCells(name: string, found: Difference): Cell[] {
+  const { difference, low, high, p, verdict } = found;
   const isSame = difference === 0 && low === 0 && high === 0;
   return [
     name,
