@@ -200,24 +200,20 @@ describe('xform distill', () => {
     expect(loss).toBe(soft);
   }, 60_000);
 
-  it('goes on to the same bytes after a stop', async () => {
-    const flags = ['--teacher', TEACHER, '--schedule', 'constant', '--quiet'];
+  it('goes on to the same bytes after a stop, and with the same teacher only', async () => {
+    const flags = [...data, '--schedule', 'constant', '--quiet'];
     const make = (steps: number, out: string, ...more: string[]) =>
       xform([
-        'distill',
-        at('student.onnx'),
-        '-o',
-        at(out),
-        ...data,
-        ...flags,
-        '--steps',
-        `${steps}`,
-        ...more,
+        ...['distill', at('student.onnx'), '-o', at(out), '--steps', `${steps}`, ...flags],
+        ...(more.includes('--teacher') ? more : ['--teacher', TEACHER, ...more]),
       ]);
     await make(30, 'whole.onnx');
     await make(11, 'parts.onnx');
     await make(30, 'parts.onnx', '--resume');
     expect(readFileSync(at('parts.onnx')).equals(readFileSync(at('whole.onnx')))).toBe(true);
+    const other = await make(40, 'parts.onnx', '--resume', '--teacher', at('student.onnx'));
+    expect(other.code).toBe(3);
+    expect(other.stderr).toMatch(/teacher key is \w{12}, not \w{12}/);
   }, 60_000);
 
   it.each([

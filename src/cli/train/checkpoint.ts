@@ -1,6 +1,7 @@
 // The state of a run in and out of its checkpoint, and the weights that are in it.
 
 import { badCheckpoint } from '../../errors/train.ts';
+import { modelKey } from '../../graph/index.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { readCheckpoint, writeCheckpoint } from '../../train/checkpoint.ts';
 import type { TrainingGraph } from '../../train/plan.ts';
@@ -44,9 +45,15 @@ export function withPenalties(
   return next;
 }
 
+/** What is kept beside the state. */
+interface Kept extends Pick<Start, 'rateRange'> {
+  readonly watch: Watch;
+  readonly same: Same;
+}
+
 export function saveState(
   request: TrainRequest,
-  { watch, rateRange }: Pick<Start, 'rateRange'> & { readonly watch: Watch },
+  { watch, rateRange, same }: Kept,
   state: State,
   position: Position,
 ): void {
@@ -55,13 +62,21 @@ export function saveState(
   const best = [...(watch.best ?? [])].map(([name, tensor]) => [`best/${name}`, tensor] as const);
   writeCheckpoint(checkpoint, {
     state: new Map([...state, ...best]),
-    facts: { position, rateRange, evaluations: watch.facts(), ...sameOf(request) },
+    facts: { position, rateRange, evaluations: watch.facts(), ...same },
   });
 }
 
 /** What has to be the same in both halves of a run. */
-function sameOf({ seed, batch, replay, qat }: TrainRequest) {
-  return { seed, batch, 'replay-share': replay?.share ?? 0, qat: qat?.type };
+export type Same = Readonly<Record<string, string | number | undefined>>;
+
+export async function sameOf(request: TrainRequest): Promise<Same> {
+  const { seed, batch, data, replay, qat, teaching } = request;
+  const keys: string[] = [];
+  for (const { model } of teaching?.teachers ?? []) keys.push((await modelKey(model)).slice(0, 12));
+  return {
+    ...{ seed, batch, samples: data.length, 'replay-share': replay?.share ?? 0, qat: qat?.type },
+    'teacher key': keys.length > 0 ? keys.join() : undefined,
+  };
 }
 
 export interface Start {
@@ -72,7 +87,12 @@ export interface Start {
 }
 
 /** Where the run starts: at its beginning, or where the checkpoint stands. */
-export function startOf(request: TrainRequest, graph: TrainingGraph, watch: Watch): Start {
+export function startOf(
+  request: TrainRequest,
+  graph: TrainingGraph,
+  watch: Watch,
+  same: Same,
+): Start {
   if (!request.resume) return { state: initialState(graph), position: START };
   const path = request.checkpoint ?? '';
   const { state, facts } = readCheckpoint(path);
@@ -83,9 +103,9 @@ export function startOf(request: TrainRequest, graph: TrainingGraph, watch: Watc
       throw badCheckpoint(path, `it has no state "${name}" as this run needs it`);
     return [name, tensor] as const;
   });
-  for (const [name, value] of Object.entries(sameOf(request))) {
+  for (const [name, value] of Object.entries(same)) {
     if (facts[name] === value) continue;
-    throw badCheckpoint(path, `its ${name} is ${facts[name]}, not ${value}`);
+    throw badCheckpoint(path, `its ${name} is ${facts[name] ?? 'none'}, not ${value ?? 'none'}`);
   }
   watch.restore(facts['evaluations'], state);
   const rateRange = facts['rateRange'] as RateRange | undefined;

@@ -14,7 +14,14 @@ import { rangeTest } from '../../train/rate-range.ts';
 import { rateAt } from '../../train/schedule.ts';
 import { START, train } from '../../train/trainer.ts';
 import { isInHalf } from '../../train/wide.ts';
-import { penaltiesOf, saveState, startOf, stateWeights, withPenalties } from './checkpoint.ts';
+import {
+  penaltiesOf,
+  sameOf,
+  saveState,
+  startOf,
+  stateWeights,
+  withPenalties,
+} from './checkpoint.ts';
 import { firstNotFinite } from './diagnosis.ts';
 import { evaluationOfWritten, makeGraphs, type TrainGraphs } from './graphs.ts';
 import { type InHalf, inHalf } from './half.ts';
@@ -49,7 +56,8 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
     const run = (feeds: Feeds, consumed?: ReadonlySet<string>) =>
       session.run(feeds, undefined, consumed);
     const feed = (step: number, count: number) => source.training(sampler, step, count);
-    const start = startOf(request, graph, watch);
+    const same = await sameOf(request);
+    const start = startOf(request, graph, watch, same);
     const { accumulate } = optimization;
     const rateRange =
       optimization.rate === 'auto'
@@ -101,7 +109,7 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
           return chosen ? withPenalties(graph, state, chosen) : state;
         },
         save: async (state, position) => {
-          saveState(request, { watch, rateRange }, state, position);
+          saveState(request, { watch, rateRange, same }, state, position);
           request.onWeights?.(position.step, stateWeights(graph, state));
         },
         ...(request.onProgress ? { report: request.onProgress } : {}),
