@@ -36,6 +36,25 @@ export function constant(value: Value | undefined): Tensor | undefined {
   return data && 'read' in data.source ? data : undefined;
 }
 
+interface ConstantBehind {
+  readonly value: Value;
+  readonly data: Tensor;
+  /** Stands between it and its reader. */
+  readonly transpose: Node | undefined;
+}
+
+/** The constant that an input reads, directly or through a Transpose of a matrix. */
+export function constantBehind(value: Value | undefined): ConstantBehind | undefined {
+  const data = value && constantData(value);
+  if (value && data) return { value, data, transpose: undefined };
+  const transpose = producer(value, 'Transpose');
+  const inner = transpose?.input(0);
+  const behind = inner && constantData(inner);
+  if (!transpose || !inner || behind?.shape.length !== 2) return undefined;
+  const isSwap = (transpose.ints('perm') ?? [1, 0])[0] === 1;
+  return isSwap ? { value: inner, data: behind, transpose } : undefined;
+}
+
 /** Fits a look at every element. */
 const SMALL = 1 << 20;
 

@@ -5,7 +5,7 @@
 import type { Node, Value } from '../../graph/index.ts';
 import { constantData } from '../../ops/index.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { producer } from '../match.ts';
+import { constantBehind, producer } from '../match.ts';
 import type { DynamicOptions, Reading } from './dynamic-plan.ts';
 import type { Weight } from './dynamic-weights.ts';
 
@@ -18,24 +18,6 @@ function floatProblem(data: Tensor, isAsked: boolean): string | undefined {
   const isSmall = data.size < MIN_ELEMENTS && !isAsked;
   if (isSmall || data.size === 0) return `its weight has only ${data.size} elements`;
   return undefined;
-}
-
-interface Constant {
-  readonly value: Value;
-  readonly data: Tensor;
-  readonly transpose: Node | undefined;
-}
-
-/** The constant that an input reads, directly or through a Transpose of a matrix. */
-function constantBehind(value: Value | undefined): Constant | undefined {
-  const data = value && constantData(value);
-  if (value && data) return { value, data, transpose: undefined };
-  const transpose = producer(value, 'Transpose');
-  const inner = transpose?.input(0);
-  const behind = inner && constantData(inner);
-  if (!transpose || !inner || behind?.shape.length !== 2) return undefined;
-  const isSwap = (transpose.ints('perm') ?? [1, 0])[0] === 1;
-  return isSwap ? { value: inner, data: behind, transpose } : undefined;
 }
 
 const NOT_CONSTANT = 'its weight is not constant';

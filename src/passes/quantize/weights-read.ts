@@ -7,7 +7,7 @@ import { constantData } from '../../ops/index.ts';
 import { byteLengthOf, elementCount } from '../../tensor/dtype.ts';
 import { isCalculable } from '../../tensor/scale.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { producer } from '../match.ts';
+import { constantBehind } from '../match.ts';
 import type { Matrix } from './weights-store.ts';
 
 export type WeightKind = 'matmul' | 'gemm' | 'gather' | 'conv' | 'attention';
@@ -64,23 +64,6 @@ function notConstant(node: Node, kind: WeightKind): string {
   return first && constantData(first)
     ? 'its constant is the first operand, not the second'
     : 'its second operand is not constant';
-}
-
-interface Found {
-  readonly value: Value;
-  readonly data: Tensor;
-  readonly transpose: Node | undefined;
-}
-
-function constantBehind(value: Value | undefined): Found | undefined {
-  const data = value && constantData(value);
-  if (value && data) return { value, data, transpose: undefined };
-  const transpose = producer(value, 'Transpose');
-  const inner = transpose?.input(0);
-  const behind = inner && constantData(inner);
-  if (!transpose || !inner || behind?.shape.length !== 2) return undefined;
-  const perm = transpose.ints('perm') ?? [1, 0];
-  return perm[0] === 1 ? { value: inner, data: behind, transpose } : undefined;
 }
 
 /** The float table [V, D] of a Gather. */
