@@ -1,5 +1,6 @@
 // Patterns that name layers, as in --skip and --only: `head*`, `/model/encoder/*`, `op:Gemm`,
-// `re:^layers\.[0-3]\.`. A pattern is held against the name of the node and of its first result.
+// `re:^layers\.[0-3]\.`. A pattern is held against the names of the node, of its results and of its
+// weights: exporters number nodes where modules are known by the names of their weights.
 
 import { unmatchedPatterns } from '../errors/usage.ts';
 import { allGraphs, type Model, type Node } from '../graph/index.ts';
@@ -19,7 +20,9 @@ export function parsePattern(text: string): Pattern {
   const expression = text.startsWith('re:') ? new RegExp(text.slice(3)) : globExpression(text);
   const matchesName = (name: string) => expression.test(name);
   const matches = (node: Node) =>
-    matchesName(node.name) || node.outputs.some(({ name }) => matchesName(name));
+    matchesName(node.name) ||
+    node.outputs.some(({ name }) => matchesName(name)) ||
+    node.inputs.some((value) => value?.data && matchesName(value.name));
   return { text, matches, matchesName };
 }
 

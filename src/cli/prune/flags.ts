@@ -99,7 +99,7 @@ export const pruneFlags = {
     ...what,
   }),
   skip: Flags.string({
-    summary: 'layers that stay whole: a name with *, op:Conv, or re:EXPRESSION',
+    summary: 'layers that stay whole: a name (of node or weight) with *, op:Conv, or re:EXPRESSION',
     ...patterns,
     multiple: true,
     ...what,

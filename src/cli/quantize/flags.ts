@@ -83,7 +83,7 @@ export const quantizeFlags = {
   }),
   'list-improvements': Flags.boolean({ summary: 'show the improvements, and end', ...scheme }),
   skip: Flags.string({
-    summary: 'layers that stay float: a name with *, op:Conv, or re:EXPRESSION',
+    summary: 'layers that stay float: a name (of node or weight) with *, op:Conv, or re:EXPRESSION',
     helpValue: 'PATTERN',
     multiple: true,
     multipleNonGreedy: true,

@@ -45,7 +45,7 @@ export const shrinkFlags = {
     ...group,
   }),
   skip: Flags.string({
-    summary: 'layers that stay whole: a name with *, op:Conv, or re:EXPRESSION',
+    summary: 'layers that stay whole: a name (of node or weight) with *, op:Conv, or re:EXPRESSION',
     helpValue: 'PATTERN',
     multiple: true,
     multipleNonGreedy: true,

@@ -185,7 +185,7 @@ export const trainFlags = {
     quantisation,
   ),
   'qat-skip': Flags.string({
-    summary: 'layers that stay float: a name with *, op:Conv, or re:EXPRESSION',
+    summary: 'layers that stay float: a name (of node or weight) with *, op:Conv, or re:EXPRESSION',
     helpValue: 'PATTERN',
     multiple: true,
     multipleNonGreedy: true,
