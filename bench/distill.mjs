@@ -1,6 +1,7 @@
 // What distillation costs and what it brings: a step beside the student's own, with the teacher in the
-// graph and with its answers kept; MNIST and CIFAR-10 with labels and without; the characters of
-// tinyshakespeare. Words select parts (steps, mnist, cifar, shakespeare); each writes its section of
+// graph and with its answers kept; MNIST and CIFAR-10 with labels and without; MNIST cut into patches, where
+// a transformer shows its inner states, too; the characters of tinyshakespeare. Words select parts (steps,
+// mnist, patches, cifar, shakespeare); each writes its section of
 // bench/distill.md and leaves the others. Data: ../shared; parts whose data is missing say so.
 
 import { spawnSync } from 'node:child_process';
@@ -43,7 +44,7 @@ function section(title, text) {
   writeFileSync(PAGE, `${[head, ...order].join('\n\n')}\n`);
 }
 
-const TITLES = ['Time of a step', 'MNIST', 'CIFAR-10', 'tinyshakespeare'];
+const TITLES = ['Time of a step', 'MNIST', 'MNIST in patches', 'CIFAR-10', 'tinyshakespeare'];
 const placeOf = (part) => TITLES.findIndex((title) => part.startsWith(`## ${title}\n`));
 
 /**
@@ -209,6 +210,41 @@ function mnist() {
 }
 
 const MNIST_STEPS = 2400;
+const PATCHES_STEPS = 1200;
+
+function patches() {
+  if (!existsSync(join(shared, 'data/mnist-images-idx3-ubyte.gz'))) return missing('patches');
+  const data = ['--data', mnistPart('train', 0, 4000), '--val', mnistPart('test', 4000, 5000)];
+  const sizes = ['--in', '1x28x28', '--classes', '10', '--patch', '7', '--heads', '4'];
+  const wide = ['--hidden', '64', '--layers', '4', '--mlp-dim', '128'];
+  const narrow = ['--hidden', '32', '--layers', '2', '--mlp-dim', '64'];
+  const large = init('vit.onnx', 'vit', ...sizes, ...wide);
+  const learn = [...data, '--batch', '50'];
+  const teacher = report(
+    ...['train', at('vit.onnx'), ...learn, '--augment', 'shift=2', '--epochs', '60'],
+    ...['--lr', '0.002', '--warmup', '0.1', '--weight-decay', '0.05', '--eval-every', '4800'],
+    ...['-o', at('teacher.onnx')],
+  );
+  const taught = ['distill', '--teacher', at('teacher.onnx')];
+  let small = 0;
+  const found = students(
+    [
+      ['labels alone', 'train'],
+      ['teacher and labels', ...taught],
+      ['the same and features', ...taught, '--method', 'feature'],
+      ['the same and attention', ...taught, '--method', 'attention'],
+    ],
+    (seed) => {
+      small = init('student.onnx', 'vit', ...sizes, ...narrow, '--seed', `${seed}`);
+    },
+    [...learn, '--lr', '0.003', '--steps', `${PATCHES_STEPS}`, '--eval-every', `${PATCHES_STEPS}`],
+    percent,
+  );
+  section(
+    'MNIST in patches',
+    `A vision transformer of 2 layers of 32 (${small} parameters, patches of 7x7) taught by one of 4 layers of 64 (${large}; ${percent(teacher.metrics.validation).toFixed(1)} %), both from the same 4,000 images; 1,000 others are the test. ${PATCHES_STEPS} steps of 50 images each, ${SEEDS.length} seeds. Features are the states behind layers, through learned projections; attention adds maps of attention and relations of values. Goal: more with features.\n\n${gains(found)}`,
+  );
+}
 
 /** The 10,000 + 5,000 images as folders. */
 function cifarFolders() {
@@ -319,7 +355,7 @@ function missing(part) {
   process.stdout.write(`skipped: ${part}, there is no ../shared\n`);
 }
 
-const parts = { steps, mnist, cifar, shakespeare };
+const parts = { steps, mnist, patches, cifar, shakespeare };
 const words = process.argv.slice(2);
 for (const [name, part] of Object.entries(parts)) {
   if (words.length === 0 || words.includes(name)) part();
