@@ -30,6 +30,8 @@ export interface Optimizer {
   readonly slots: readonly string[];
   /** Whether steps have a size of their own: twice the gradient makes the same step. */
   readonly isNormalised: boolean;
+  /** Whether no element of a tensor depends on the others. */
+  readonly isByElement: boolean;
   readonly defaults: Partial<OptimizerSettings> & { readonly rate: number };
   update(f: Formula, u: Update, s: OptimizerSettings): { parameter: Value; slots: Value[] };
 }
@@ -80,6 +82,7 @@ export const OPTIMIZERS: Readonly<Record<string, Optimizer>> = {
     summary: 'Adam with decoupled weight decay (Loshchilov and Hutter 2019)',
     slots: ['m', 'v'],
     isNormalised: true,
+    isByElement: true,
     defaults: { rate: 1e-3 },
     update(f, u, s) {
       const [m, v] = moments(f, u, u.gradient, s);
@@ -90,6 +93,7 @@ export const OPTIMIZERS: Readonly<Record<string, Optimizer>> = {
     summary: 'adaptive moments (Kingma and Ba 2015); weight decay is L2',
     slots: ['m', 'v'],
     isNormalised: true,
+    isByElement: true,
     defaults: { rate: 1e-3 },
     update(f, u, s) {
       const [m, v] = moments(f, u, regularised(f, u), s);
@@ -100,6 +104,7 @@ export const OPTIMIZERS: Readonly<Record<string, Optimizer>> = {
     summary: 'gradient descent with momentum, of Nesterov where asked',
     slots: ['m'],
     isNormalised: false,
+    isByElement: true,
     defaults: { rate: 0.1 },
     update(f, u, s) {
       const gradient = regularised(f, u);
@@ -112,6 +117,7 @@ export const OPTIMIZERS: Readonly<Record<string, Optimizer>> = {
     summary: 'gradient over its root mean square (Tieleman and Hinton 2012)',
     slots: ['v'],
     isNormalised: true,
+    isByElement: true,
     defaults: { rate: 1e-3, beta2: 0.99 },
     update(f, u, s) {
       const gradient = regularised(f, u);
@@ -124,6 +130,7 @@ export const OPTIMIZERS: Readonly<Record<string, Optimizer>> = {
     summary: 'gradient over the root of the sum of its squares (Duchi et al. 2011)',
     slots: ['v'],
     isNormalised: true,
+    isByElement: true,
     defaults: { rate: 1e-2, epsilon: 1e-10 },
     update(f, u, s) {
       const gradient = regularised(f, u);
@@ -136,6 +143,7 @@ export const OPTIMIZERS: Readonly<Record<string, Optimizer>> = {
     summary: 'sign of an interpolated momentum (Chen et al. 2023)',
     slots: ['m'],
     isNormalised: true,
+    isByElement: true,
     defaults: { rate: 1e-4, beta2: 0.99 },
     update(f, u, s) {
       const m = u.slots[0] as Value;
@@ -150,6 +158,7 @@ export const OPTIMIZERS: Readonly<Record<string, Optimizer>> = {
     summary: 'Adam with a trust ratio for each tensor (You et al. 2020)',
     slots: ['m', 'v'],
     isNormalised: true,
+    isByElement: false,
     defaults: { rate: 1e-3, epsilon: 1e-6 },
     update(f, u, s) {
       const [m, v] = moments(f, u, u.gradient, s);

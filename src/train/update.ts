@@ -21,6 +21,15 @@ import type { LossScale } from './precision.ts';
 import { balanced, nearby } from './scales.ts';
 import { nextMask } from './sparsity.ts';
 import type { Slot, StateWriter } from './state.ts';
+import { groupsOf, updateTogether } from './together.ts';
+
+/** State that is treated parameter by parameter. */
+const OWN_KINDS = ['average', 'sum', 'mask', 'score', 'penalty', 'residue'] as const;
+
+interface Member {
+  readonly parameter: Value;
+  readonly gradient: Value;
+}
 
 interface MaskClock {
   readonly sparsity: Value;
@@ -170,13 +179,49 @@ export class Updater {
     const updated = new Map<Slot, Value>([[around.counter, count]]);
     const { accumulate } = this.#plan;
     const rate = this.#rate(f, around, updated);
-    around.trained.forEach((parameter, i) => {
+    const members = around.trained.map((parameter, i) => {
       const raw = around.gradients[i] as Value;
       const mean = accumulate ? f.div(raw, accumulate) : raw;
-      const gradient = this.#plan.scales?.has(parameter) ? mean : clip(mean);
-      this.#updateOne(f, { parameter, gradient, count, rate, around, updated });
+      return { parameter, gradient: this.#plan.scales?.has(parameter) ? mean : clip(mean) };
     });
+    for (const group of groupsOf(members, ({ parameter }) => this.#sharedBy(parameter))) {
+      const [first] = group;
+      const common = { count, rate, around, updated };
+      if (group.length > 1) this.#updateTogether(f, group, common);
+      else if (first) this.#updateOne(f, { ...first, ...common });
+    }
     return updated;
+  }
+
+  /** What parameters share that are updated as one; undefined where there is more to one than its slots. */
+  #sharedBy(parameter: Value): string | undefined {
+    const { optimizer, scales, decay } = this.#plan;
+    const isPlain = OWN_KINDS.every((kind) => this.#state.of(parameter, kind).length === 0);
+    if (!optimizer.isByElement || !isPlain || scales?.has(parameter)) return undefined;
+    return `${parameter.dtype} ${decay(parameter)}`;
+  }
+
+  #updateTogether(
+    f: Formula,
+    group: readonly Member[],
+    { count, rate, updated }: { count: Value; rate: Value; updated: Map<Slot, Value> },
+  ): void {
+    const { optimizer, optimizerSettings, decay } = this.#plan;
+    const slotsOf = (kind: 'parameter' | 'slot') =>
+      group.map(({ parameter }) => this.#state.of(parameter, kind));
+    const slots = slotsOf('slot');
+    const moved = updateTogether(f, optimizer, optimizerSettings, {
+      parameters: group.map(({ parameter }) => parameter),
+      gradients: group.map(({ gradient }) => gradient),
+      slots: slots.map((row) => row.map(({ input }) => input)),
+      rate,
+      decay: decay((group[0] as Member).parameter),
+      count,
+    });
+    const own = slotsOf('parameter').flat();
+    own.forEach((slot, i) => void updated.set(slot, moved.parameters[i] as Value));
+    const besides = moved.slots.flat();
+    slots.flat().forEach((slot, i) => void updated.set(slot, besides[i] as Value));
   }
 
   /** The rate of the schedule, times what the noise of the gradients allows. */
