@@ -34,7 +34,10 @@ const CUT = ['--amount', '0.5', '--criterion', 'taylor', '--scope', 'global'];
 const RANKED = ['--normalization', 'none', '--min-channels', '2'];
 /** Few epochs, and as many as still bring something. */
 const HEALS = [10, 150];
-const HEAL = ['--batch', '64', '--lr', '0.003', '--schedule', 'onecycle', '--alpha', '0.5'];
+const HEAL = [
+  ...['--batch', '64', '--optimizer', 'sgd', '--momentum', '0.9', '--nesterov', '--lr', '0.03'],
+  ...['--schedule', 'onecycle', '--weight-decay', '0.0005', '--alpha', '0.5'],
+];
 const HEAL_VARIED = ['--augment', 'flip,shift=3,zoom=0.8'];
 
 /** Trains, or goes on with it; seconds of all parts of a run, accuracy at its end. */
