@@ -65,3 +65,41 @@ describe('pairs of views', () => {
     expect(feeds.get('real')?.numbers()).toEqual([1, 0, 0, 1, 0, 0]);
   });
 });
+
+describe('hidden tokens', () => {
+  const tokens = (indices: readonly number[]) =>
+    Tensor.int64(indices.flatMap((i) => [0, 1, 2, 3, 4, 5, 6, 7].map((j) => 10 * i + j + 1)));
+  const masked = new Feeder({
+    dataset: {
+      take: async (indices) => ({
+        feeds: new Map([['ids', tokens(indices).reshape([indices.length, 8])]]),
+        targets: new Map(),
+        count: indices.length,
+      }),
+    },
+    inputs: [
+      { name: 'ids', dtype: 'int64', shape: [2, 8] },
+      { name: 'target/labels', dtype: 'int64', shape: [2, 8] },
+    ],
+    targets: [{ name: 'labels', dtype: 'int64', shape: [8] }],
+    seed: 1,
+    masking: { input: 'ids', mask: 0, vocabulary: 200, special: new Set([0]), share: 0.5 },
+  });
+
+  it('are those of their step, however many steps are fed at once', async () => {
+    const sampler = new Sampler(12, 2, 1);
+    const all = await masked.training(sampler, 1, 3);
+    for (const name of ['ids', 'target/labels']) {
+      const each = [1, 2, 3].map(async (step) => {
+        const feeds = await masked.training(sampler, step, 1);
+        return feeds.get(name)?.numbers() ?? [];
+      });
+      expect(all.get(name)?.numbers()).toEqual((await Promise.all(each)).flat());
+    }
+    const [judged, last] = [
+      await masked.evaluation(12, 2, 4, 2),
+      await masked.evaluation(12, 2, 5, 1),
+    ];
+    expect(judged.get('ids')?.numbers().slice(16)).toEqual(last.get('ids')?.numbers());
+  });
+});
