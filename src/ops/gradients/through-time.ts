@@ -2,7 +2,7 @@
 // written with. Rows: steps times batch, [S·N, ·]. Gates stand side by side, in the order of the operator.
 
 import type { Value } from '../../graph/index.ts';
-import type { GradientContext } from '../gradient.ts';
+import { type GradientContext, UnknownShape } from '../gradient.ts';
 
 /** Weights of one gate: [H, I], [H, H], biases [H]. */
 export interface Gate {
@@ -56,6 +56,8 @@ export class Run {
   split(value: Value, count: number, axis = 1): Value[] {
     if (count === 1) return [value];
     const size = Number(value.shape?.[axis]) / count;
+    // States of another batch than X leave it open.
+    if (!Number.isInteger(size)) throw new UnknownShape(this.c.x(0));
     const sizes = this.c.ints(new Array<number>(count).fill(size));
     return this.c.ops('Split', [value, sizes], count, { axis });
   }
