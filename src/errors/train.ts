@@ -99,7 +99,9 @@ export function checkpointNotWritten(path: string, problem: string): XformError 
 
 /** The loss is no number. */
 export function lossNotFinite(step: number, tensor: string | undefined): XformError {
-  const first = tensor ? `; "${tensor}" was the first tensor to hold one` : '';
+  const first = tensor
+    ? `; "${tensor}" was the first tensor to hold one`
+    : ', though all tensors of the model are finite: what is made of its outputs overflows';
   return new XformError({
     kind: 'data',
     code: 'loss-not-finite',

@@ -16,13 +16,13 @@ import { stateWeights } from './checkpoint.ts';
 
 /** The first weight, input or value that is not finite; `stacked` holds the data of one step. */
 export async function firstNotFinite(
-  plain: Model,
+  watched: Model,
   training: TrainingGraph,
   state: State,
   stacked: Feeds,
   session: SessionOptions,
 ): Promise<string | undefined> {
-  const model = plain.clone();
+  const model = watched.clone();
   widenCodes(model);
   const weights = stateWeights(training, state);
   for (const value of model.graph.initializers) {

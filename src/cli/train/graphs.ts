@@ -27,8 +27,8 @@ import { retaining } from './retain.ts';
 import { type Lesson, teach } from './teachers.ts';
 
 export interface TrainGraphs {
-  /** The forward pass that both are made of. */
-  readonly plain: Model;
+  /** The forward pass as training has it, with the names of the model. */
+  readonly watched: Model;
   readonly training: TrainingGraph;
   readonly evaluation: EvaluationGraph | undefined;
   readonly targets: readonly TargetSpec[];
@@ -50,7 +50,7 @@ export async function makeGraphs(
   const forward = await plainModel(original, batch, sample);
   const added = addedTo(original, forward);
   const adapters = request.lora ? adapt(forward, request) : [];
-  const [plain, inference] = [forward.clone(), forward.clone()];
+  const inference = forward.clone();
   roundBiases(inference, request.qat?.fake.biases ?? []);
   const { trained, fixed } = chooseParameters(forward, request.freeze, added);
   openFused(forward);
@@ -65,6 +65,7 @@ export async function makeGraphs(
   const isFrozen = (node: Node) => request.freeze.some((pattern) => pattern.matches(node));
   // Beside low-rank changes everything stays as it was.
   const buffers = request.lora ? [] : trainBatchNorms(forward, isFrozen);
+  const watched = forward.clone();
   const taught = await teach(request, forward, sample);
   const objective = await retaining(request, forward, own, taught.objective, sample);
   const parameters = [...own, ...(scales?.keys() ?? []), ...taught.projections];
@@ -99,7 +100,7 @@ export async function makeGraphs(
     sparsity: sparsity && { rule: sparsity.rule, applies: decays },
   });
   return {
-    plain,
+    watched,
     training,
     evaluation: await evaluationOf(
       request,

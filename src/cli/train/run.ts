@@ -101,7 +101,7 @@ export async function runTraining(request: TrainRequest): Promise<TrainResult> {
         ...(validation ? { evaluate: watch.evaluate.bind(watch) } : {}),
         diagnose: async (state, step) => {
           const stacked = await feed(step, 1);
-          return firstNotFinite(graphs.plain, graph, state, stacked, request.session);
+          return firstNotFinite(graphs.watched, graph, state, stacked, request.session);
         },
         choose: async (state) => {
           const weights = graphs.finish(stateWeights(graph, state));
