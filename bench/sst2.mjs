@@ -49,7 +49,7 @@ async function xform(...args) {
   const options = { maxBuffer: 1 << 28 };
   const { stdout } = await promisify(execFile)(
     process.execPath,
-    [program, ...args.flat(), '--json'],
+    [program, ...args.flat(2), '--json'],
     options,
   );
   return JSON.parse(stdout);
