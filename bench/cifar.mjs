@@ -33,7 +33,7 @@ const ITS_NORMAL = ['--normalize', 'mean=0.4914,0.4822,0.4465,std=0.2470,0.2435,
 const CUT = ['--amount', '0.5', '--criterion', 'taylor', '--scope', 'global'];
 const RANKED = ['--normalization', 'none', '--min-channels', '2'];
 /** Few epochs, and as many as still bring something. */
-const HEALS = [10, 200];
+const HEALS = [10, 150];
 const HEAL = [
   ...['--batch', '64', '--optimizer', 'sgd', '--momentum', '0.9', '--nesterov', '--lr', '0.03'],
   ...['--schedule', 'onecycle', '--weight-decay', '0.0005', '--alpha', '0.5'],

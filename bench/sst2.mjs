@@ -125,6 +125,10 @@ if (['words', 'straight', 'pretrained'].every((way) => of(way).length === SEEDS.
     const [least, most] = [Math.min(...all), Math.max(...all)].map((x) => x.toFixed(1));
     return `| ${name} | ${mean(all).toFixed(1)} (${least} to ${most}) |`;
   };
+  const gained = SEEDS.map((seed) => {
+    const [own, other] = ['pretrained', 'straight'].map((way) => found[`${way} ${seed}`].accuracy);
+    return `${own < other ? '' : '+'}${(100 * (own - other)).toFixed(1)}`;
+  });
   const loss = mean(of('words').map(({ loss }) => loss)).toFixed(2);
   writeFileSync(
     join(root, 'bench/sst2.md'),
@@ -141,6 +145,8 @@ seeds, smallest and largest.
 | --- | ---: |
 ${row('labels alone', 'straight')}
 ${row('masked words first', 'pretrained')}
+
+Seed by seed: ${gained.join(', ')} points.
 `,
   );
 }
