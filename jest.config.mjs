@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os';
+
 // Tests run the TypeScript sources through swc; programs under test run the build in dist/.
 export default {
   testEnvironment: './test/helpers/environment.mjs',
@@ -17,5 +19,7 @@ export default {
     ],
   },
   modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/.peers', '<rootDir>/.cache'],
+  // By default one core would be left idle, half of a small machine.
+  maxWorkers: Math.max(2, availableParallelism() - 1),
   testTimeout: 300_000,
 };
