@@ -31,7 +31,7 @@ const NORMAL = ['--normalize', 'mean=0.491,0.482,0.447,std=0.247,0.243,0.262'];
 const TEACHER = 'cifar10_resnet_4b';
 const ITS_NORMAL = ['--normalize', 'mean=0.4914,0.4822,0.4465,std=0.2470,0.2435,0.2616'];
 const CUT = ['--amount', '0.5', '--criterion', 'taylor', '--scope', 'global'];
-const RANKED = ['--normalization', 'none', '--min-channels', '2'];
+const RANKED = ['--normalization', 'none', '--min-channels', '2', '--samples', '1024'];
 /** Few epochs, and as many as still bring something. */
 const HEALS = [10, 150];
 const HEAL = [
