@@ -1,6 +1,6 @@
 // Makes nodes in a graph: `g.op('Mul', [a, b])`. Serves rewrites, gradients, architectures, tests.
 
-import type { Tensor } from '../tensor/tensor.ts';
+import { Tensor } from '../tensor/tensor.ts';
 import type { Attr, AttrLike } from './attr.ts';
 import type { Graph } from './graph.ts';
 import { Node, toAttrs } from './node.ts';
@@ -64,6 +64,11 @@ export class Builder {
   /** An initializer. */
   constant(hint: string, data: Tensor): Value {
     return this.graph.addInitializer(hint, data);
+  }
+
+  /** An initializer of integers: axes, sizes, positions. */
+  ints(values: readonly number[]): Value {
+    return this.constant('ints', Tensor.int64(values));
   }
 
   /** A graph input. */

@@ -154,7 +154,7 @@ export class GradientContext {
   }
 
   ints(values: readonly number[]): Value {
-    return this.g.constant('ints', Tensor.int64(values));
+    return this.g.ints(values);
   }
 
   /** An int64 scalar. */

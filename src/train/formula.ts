@@ -61,7 +61,7 @@ export class Formula {
   }
 
   ints(values: readonly number[]): Value {
-    return this.g.constant('ints', Tensor.int64(values));
+    return this.g.ints(values);
   }
 
   /** The sum over the axes, over all where none are named. */

@@ -181,16 +181,15 @@ function sumModel(product: Product, kept: readonly number[]): Model {
         perm: [0, ...Array.from({ length: (rank ?? 4) - 2 }, (_, i) => i + 2), 1],
       })
     : whole;
-  const int64 = (values: readonly number[]) => g.constant('ints', Tensor.int64(values));
-  const picked = g.op('Gather', [last, int64(kept)], { axis: -1 });
-  const y = g.op('Reshape', [picked, int64([-1, kept.length])]);
-  const axes = int64([0]);
+  const picked = g.op('Gather', [last, g.ints(kept)], { axis: -1 });
+  const y = g.op('Reshape', [picked, g.ints([-1, kept.length])]);
+  const axes = g.ints([0]);
   const made: Record<(typeof SUMS)[number], Value> = {
     xx: g.op('Gemm', [x, x], { transA: 1 }),
     xy: g.op('Gemm', [x, y], { transA: 1 }),
     x1: g.op('ReduceSum', [x, axes], { keepdims: 0 }),
     y1: g.op('ReduceSum', [y, axes], { keepdims: 0 }),
-    n: g.op('Slice', [g.op('Shape', [x]), axes, int64([1])]),
+    n: g.op('Slice', [g.op('Shape', [x]), axes, g.ints([1])]),
   };
   for (const name of SUMS) {
     made[name].type = tensorType(name === 'n' ? 'int64' : 'float32', undefined);

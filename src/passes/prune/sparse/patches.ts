@@ -3,7 +3,6 @@
 // out in the graph, as inputs may be of any size.
 
 import type { Builder, Node, Value } from '../../../graph/index.ts';
-import { Tensor } from '../../../tensor/tensor.ts';
 import type { Product } from './products.ts';
 
 const WINDOW = ['pads', 'strides', 'dilations', 'auto_pad'] as const;
@@ -18,7 +17,7 @@ export function windowKey(node: Node): string {
 
 /** X [rows, groups · width]: what outputs are weighted sums of; opset 13. */
 export function patches(g: Builder, { node, width, groups, data }: Product, x: Value): Value {
-  const flat = (value: Value) => g.op('Reshape', [value, ints(g, [-1, groups * width])]);
+  const flat = (value: Value) => g.op('Reshape', [value, g.ints([-1, groups * width])]);
   if (node.op !== 'Conv') return flat(x);
   const kernel = data.shape.slice(2);
   const ones = kernel.map(() => 1);
@@ -28,39 +27,23 @@ export function patches(g: Builder, { node, width, groups, data }: Product, x: V
   const reach = kernel.map((size, i) => (dilations[i] as number) * (size - 1));
   const padded = pad(g, node, x, strides, reach);
   // Of each axis the last place a kernel starts at, and one.
-  const free = g.op('Sub', [
-    sizes(g, padded, kernel.length),
-    ints(
-      g,
-      reach.map((r) => r + 1),
-    ),
-  ]);
-  const whole = g.op('Mul', [g.op('Div', [free, ints(g, strides)]), ints(g, strides)]);
-  const last = g.op('Add', [whole, ints(g, ones)]);
-  const axes = ints(
-    g,
-    kernel.map((_, i) => i + 2),
-  );
+  const free = g.op('Sub', [sizes(g, padded, kernel.length), g.ints(reach.map((r) => r + 1))]);
+  const whole = g.op('Mul', [g.op('Div', [free, g.ints(strides)]), g.ints(strides)]);
+  const last = g.op('Add', [whole, g.ints(ones)]);
+  const axes = g.ints(kernel.map((_, i) => i + 2));
   const slices = positions(kernel).map((position) => {
-    const start = ints(
-      g,
-      position.map((at, i) => at * (dilations[i] as number)),
-    );
+    const start = g.ints(position.map((at, i) => at * (dilations[i] as number)));
     const end = g.op('Add', [last, start]);
-    const slice = g.op('Slice', [padded, start, end, axes, ints(g, strides)]);
-    return g.op('Unsqueeze', [slice, ints(g, [2])]);
+    const slice = g.op('Slice', [padded, start, end, axes, g.ints(strides)]);
+    return g.op('Unsqueeze', [slice, g.ints([2])]);
   });
   const all = g.op('Concat', slices, { axis: 2 });
   return flat(g.op('Transpose', [all], { perm: [0, ...kernel.map((_, i) => i + 3), 1, 2] }));
 }
 
-function ints(g: Builder, values: readonly number[]): Value {
-  return g.constant('ints', Tensor.int64(values));
-}
-
 /** The spatial sizes. */
 function sizes(g: Builder, x: Value, count: number): Value {
-  return g.op('Slice', [g.op('Shape', [x]), ints(g, [2]), ints(g, [2 + count])]);
+  return g.op('Slice', [g.op('Shape', [x]), g.ints([2]), g.ints([2 + count])]);
 }
 
 /** Places in a kernel, the last axis fastest. */
@@ -87,43 +70,16 @@ function pad(
     const pads = node.ints('pads') ?? [];
     if (pads.every((size) => size === 0)) return x;
     const all = [...none, ...pads.slice(0, count), ...none, ...pads.slice(count)];
-    return g.op('Pad', [x, ints(g, all)]);
+    return g.op('Pad', [x, g.ints(all)]);
   }
   // SAME: as many results as strides begin within the input; the rest is shared out.
   const size = sizes(g, x, count);
-  const before = g.op('Sub', [
-    size,
-    ints(
-      g,
-      reach.map(() => 1),
-    ),
-  ]);
-  const begun = g.op('Mul', [g.op('Div', [before, ints(g, strides)]), ints(g, strides)]);
-  const wanted = g.op('Add', [
-    begun,
-    ints(
-      g,
-      reach.map((r) => r + 1),
-    ),
-  ]);
-  const total = g.op('Max', [
-    g.op('Sub', [wanted, size]),
-    ints(
-      g,
-      reach.map(() => 0),
-    ),
-  ]);
-  const half = g.op('Div', [
-    total,
-    ints(
-      g,
-      reach.map(() => 2),
-    ),
-  ]);
+  const before = g.op('Sub', [size, g.ints(reach.map(() => 1))]);
+  const begun = g.op('Mul', [g.op('Div', [before, g.ints(strides)]), g.ints(strides)]);
+  const wanted = g.op('Add', [begun, g.ints(reach.map((r) => r + 1))]);
+  const total = g.op('Max', [g.op('Sub', [wanted, size]), g.ints(reach.map(() => 0))]);
+  const half = g.op('Div', [total, g.ints(reach.map(() => 2))]);
   const rest = g.op('Sub', [total, half]);
   const [first, second] = how === 'SAME_LOWER' ? [rest, half] : [half, rest];
-  return g.op('Pad', [
-    x,
-    g.op('Concat', [ints(g, none), first, ints(g, none), second], { axis: 0 }),
-  ]);
+  return g.op('Pad', [x, g.op('Concat', [g.ints(none), first, g.ints(none), second], { axis: 0 })]);
 }
