@@ -1,7 +1,7 @@
 // Elementwise operators: numpy broadcasting, result type from the first input unless said otherwise.
 // ONNX specification, "Broadcasting in ONNX".
 
-import { type Dim, max, min, type Shape, sameDim } from '../graph/index.ts';
+import { type Dim, max, min, type Node, type Shape, sameDim } from '../graph/index.ts';
 import { type DType, isInteger } from '../tensor/dtype.ts';
 import {
   alongAxes,
@@ -13,7 +13,7 @@ import {
 } from './axes/same.ts';
 import type { InferContext } from './context.ts';
 import { chooseKnown, FOLDS, foldKnown, mapKnown, remainder, UNARY_FOLDS } from './known.ts';
-import { define, type Inferred, type OpSpec, tensor } from './op.ts';
+import { define, type Inferred, lookup, type OpSpec, tensor } from './op.ts';
 import { roundedElements, wholeResult } from './ratio.ts';
 
 /** Numpy-style broadcast of two shapes; undefined: incompatible. */
@@ -35,6 +35,13 @@ function broadcastDim(x: Dim, y: Dim): Dim | undefined {
   if (typeof x === 'number') return typeof y === 'number' ? undefined : x;
   if (typeof y === 'number') return y;
   return max(x, y);
+}
+
+/** Whether an element of the result depends on one of each input, and on no chance. */
+export function isElementwise(node: Node): boolean {
+  const spec = lookup(node);
+  const isByElement = spec?.axes === elementwiseAxes || spec?.axes === unaryAxes;
+  return isByElement && spec.pure !== false;
 }
 
 /** Shape of the inputs from `first` on, broadcast together. */

@@ -57,5 +57,6 @@ export {
 } from './axes/link.ts';
 export { type Kept, ResizeContext } from './axes/resize.ts';
 export { constantData, type InferContext, knownElements } from './context.ts';
+export { isElementwise } from './elementwise.ts';
 export { bindAttributes, contextOf, inferNode, inferTypes } from './infer.ts';
 export { allSpecs, lookup, type OpSpec } from './op.ts';

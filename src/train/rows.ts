@@ -2,14 +2,9 @@
 // the positions are picked before it: of a large vocabulary the products over the rest are never made.
 
 import type { Node, Value } from '../graph/index.ts';
+import { isElementwise } from '../ops/index.ts';
 import type { Formula } from './formula.ts';
 
-/** One number after the other; what else they read may be as wide as the last axis. */
-const EACH = new Set([
-  ...['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Neg', 'Sqrt', 'Reciprocal', 'Abs', 'Exp', 'Identity'],
-  ...['Erf', 'Tanh', 'Sigmoid', 'Relu', 'LeakyRelu', 'Elu', 'Softplus', 'HardSigmoid', 'HardSwish'],
-  ...['Gelu', 'FastGelu', 'BiasGelu', 'QuickGelu', 'Clip', 'Min', 'Max', 'Cast'],
-]);
 /** Along the last axis, if `axis` says so. */
 const NORMS = new Set(['LayerNormalization', 'SimplifiedLayerNormalization']);
 
@@ -60,7 +55,7 @@ class Picker {
     const axis = node.int('axis', -1);
     const isNorm = NORMS.has(op) && (axis === -1 || axis === sizes(value).length - 1);
     const isRead = (input: Value | undefined) => !input || isFlat(input) || this.#hasRows(input);
-    if (!(EACH.has(op) || isNorm) || !inputs.every(isRead)) return undefined;
+    if (!(isElementwise(node) || isNorm) || !inputs.every(isRead)) return undefined;
     const picked = inputs.map((input) => (input && !isFlat(input) ? this.pick(input) : input));
     return this.#again(node, picked, isNorm ? { axis: -1 } : {});
   }
