@@ -30,8 +30,10 @@ const SLOPE = ['--nesterov', '--lr', '0.1', '--schedule', 'onecycle', '--weight-
 const NORMAL = ['--normalize', 'mean=0.491,0.482,0.447,std=0.247,0.243,0.262'];
 const TEACHER = 'cifar10_resnet_4b';
 const ITS_NORMAL = ['--normalize', 'mean=0.4914,0.4822,0.4465,std=0.2470,0.2435,0.2616'];
-const CUT = ['--amount', '0.5', '--criterion', 'taylor', '--scope', 'global'];
-const RANKED = ['--normalization', 'none', '--min-channels', '2', '--samples', '1024'];
+const CUT = [
+  ...['--amount', '0.5', '--criterion', 'taylor', '--scope', 'global', '--normalization', 'none'],
+  ...['--min-channels', '2', '--samples', '1024'],
+];
 /** Few epochs, and as many as still bring something. */
 const HEALS = [10, 150];
 const HEAL = [
@@ -69,7 +71,7 @@ function judge(model) {
 function heal() {
   const whole = sharedModel(TEACHER);
   if (!existsSync(at('half.onnx'))) {
-    const flags = [...ITS_NORMAL, ...CUT, ...RANKED, '--no-bench', '-o', at('half.onnx')];
+    const flags = [...ITS_NORMAL, ...CUT, '--no-bench', '-o', at('half.onnx')];
     const { input, output, error } = xform('prune', whole, '--data', images.train, ...flags);
     if (error) throw new Error(error.message);
     remember('parameters', [input.parameters, output.parameters]);
@@ -106,7 +108,7 @@ for (const epochs of HEALS.filter((count) => found[`heal ${count}`])) {
 if (found.cut) {
   const { cut, parameters } = found;
   const [before, after] = parameters.map((count) => `${(count / 1000).toFixed(0)} k`);
-  notes.push(`- ${TEACHER}: ${before} parameters, then ${after} (prune ${said([...CUT, ...RANKED])}), ${percent(cut.after)}
+  notes.push(`- ${TEACHER}: ${before} parameters, then ${after} (prune ${said(CUT)}), ${percent(cut.after)}
   right then; distilled from the whole one, ${said([...HEAL, ...HEAL_VARIED])}.`);
 }
 if (rows.length > 0 && isTold) {

@@ -1,15 +1,15 @@
 // What masked words teach a classifier: a small transformer learns SST-2 (sentiment of sentences) from
 // nothing, once straight from the labels and once after it has learnt the words of the same sentences. All
-// through the command line. Writes bench/sst2.md. The first argument may be a folder that keeps what was
-// reached: a run that was stopped goes on there; numbers after it are the seeds to run now.
+// through the command line. Writes bench/sst2.md. A folder as first argument keeps what was reached: a
+// run that was stopped goes on there; numbers are the seeds to run now.
 // Data: ../shared; without it the bench says so and ends.
 
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
+import { keptRun } from './kept.mjs';
 import { machine, program, root } from './machine.mjs';
 
 const data = join(process.env.XFORM_SHARED ?? join(root, '../shared'), 'data');
@@ -18,17 +18,11 @@ if (!existsSync(train)) {
   process.stdout.write('skipped: there is no ../shared\n');
   process.exit(0);
 }
-const words = process.argv.slice(2);
-const kept = words.find((word) => !/^\d+$/.test(word));
-const folder = kept ?? mkdtempSync(join(tmpdir(), 'xform-sst2-'));
-mkdirSync(folder, { recursive: true });
-if (!kept) process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+const { folder, words, found, ...kept } = keptRun('sst2');
 const at = (name) => join(folder, name);
 
 const SEEDS = [0, 1, 2];
-const chosen = words.some((word) => /^\d+$/.test(word))
-  ? SEEDS.filter((seed) => words.includes(`${seed}`))
-  : SEEDS;
+const chosen = SEEDS.filter((seed) => words.length === 0 || words.includes(`${seed}`));
 const VOCABULARY = 8000;
 const SIZES = ['--hidden', '64', '--layers', '2', '--heads', '4', '--mlp-dim', '128'];
 const SEQ = ['--seq', '40'];
@@ -59,10 +53,8 @@ async function xform(...args) {
   return JSON.parse(stdout);
 }
 
-const facts = () =>
-  existsSync(at('facts.json')) ? JSON.parse(readFileSync(at('facts.json'))) : {};
 const remember = (key, value) => {
-  writeFileSync(at('facts.json'), JSON.stringify({ ...facts(), [key]: value }));
+  kept.remember(key, value);
   process.stdout.write(`${key}: ${JSON.stringify(value)}\n`);
 };
 
@@ -102,7 +94,7 @@ if (!existsSync(at('words.json'))) {
   await xform('data', 'tokenizer', '--train', at('train.txt'), special, '-o', at('words.json'));
 }
 const jobs = chosen.flatMap((seed) => {
-  const isNew = (key) => facts()[`${key} ${seed}`] === undefined;
+  const isNew = (key) => found[`${key} ${seed}`] === undefined;
   const ready = existsSync(at(`start${seed}.onnx`)) ? Promise.resolve() : start(seed);
   const pretrained = async () => {
     await ready;
@@ -121,7 +113,6 @@ const worker = async () => {
 };
 await Promise.all([worker(), worker()]);
 
-const found = facts();
 const of = (way) => SEEDS.map((seed) => found[`${way} ${seed}`]).filter(Boolean);
 if (['words', ...STRAIGHT, ...PRETRAINED].every((way) => of(way).length === SEEDS.length)) {
   const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;

@@ -1,6 +1,7 @@
 # Steps per second of PyTorch (CPU, eager) on the models of bench/train-speed.mjs: the same layers, the
-# same batch, AdamW; batches are drawn from as many samples in memory, in another order each epoch. Prints of each half second, as JSON, samples per second and milliseconds of CPU time per
-# step: train_peer.py NAME THREADS SECONDS
+# same batch, AdamW; batches are drawn from as many samples in memory, in another order each epoch. Prints
+# of each half second, as JSON, samples per second and milliseconds of CPU time per step:
+# train_peer.py NAME THREADS SECONDS
 import json, sys, time, torch
 from torch import nn
 import torch.nn.functional as F
