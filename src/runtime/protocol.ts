@@ -87,9 +87,10 @@ export async function toWire(
   feeds: Feeds,
   consumed: ReadonlySet<string> = new Set(),
 ): Promise<WireFeeds> {
-  const toTensor = ([name, tensor]: readonly [string, Tensor]) =>
-    tensorToWire(tensor, consumed.has(name));
-  return Promise.all([...feeds].map(async (feed) => [feed[0], await toTensor(feed)] as const));
+  const wire = [...feeds].map(
+    async ([name, tensor]) => [name, await tensorToWire(tensor, consumed.has(name))] as const,
+  );
+  return Promise.all(wire);
 }
 
 async function tensorToWire(tensor: Tensor, isConsumed: boolean): Promise<WireTensor> {

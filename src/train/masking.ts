@@ -2,6 +2,7 @@
 // hidden behind the mask token, 10 % exchanged for any other, 10 % left as they are.
 
 import type { Batch } from '../data/dataset.ts';
+import { elementsOf } from '../tensor/elements.ts';
 import { Random } from '../tensor/random.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { IGNORED } from './objectives/language.ts';
@@ -76,5 +77,7 @@ function hide(
 /** 0 where a text was filled up, [rows * length]. */
 function attentionMask({ feeds }: Batch, size: number): Float64Array | undefined {
   const found = [...feeds].find(([name]) => /attention_mask/i.test(name))?.[1];
-  return found?.size === size ? Float64Array.from(found.numbers()) : undefined;
+  return found?.size === size
+    ? Float64Array.from(elementsOf(found) as ArrayLike<number | bigint>, Number)
+    : undefined;
 }

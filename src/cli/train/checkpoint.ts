@@ -70,9 +70,11 @@ export function saveState(
 export type Same = Readonly<Record<string, string | number | undefined>>;
 
 export async function sameOf(request: TrainRequest): Promise<Same> {
-  const { seed, batch, data, replay, qat, teaching } = request;
+  const { seed, batch, data, replay, qat, teaching, checkpoint } = request;
   const keys: string[] = [];
-  for (const { model } of teaching?.teachers ?? []) keys.push((await modelKey(model)).slice(0, 12));
+  // All weights are read for a key, which only a checkpoint needs.
+  const teachers = checkpoint ? (teaching?.teachers ?? []) : [];
+  for (const { model } of teachers) keys.push((await modelKey(model)).slice(0, 12));
   return {
     ...{ seed, batch, samples: data.length, 'replay-share': replay?.share ?? 0, qat: qat?.type },
     'teacher key': keys.length > 0 ? keys.join() : undefined,
