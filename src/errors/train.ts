@@ -294,6 +294,15 @@ export function detectionOutput(shape: readonly number[]): XformError {
   });
 }
 
+export function tokensNeeded(objective: string, shape: string): XformError {
+  return new XformError({
+    kind: 'model',
+    code: 'no-language-model',
+    message: `${objective} needs token ids [N, S] and a first output [N, S, V], not ${shape}`,
+    hint: 'Such an output scores all tokens at each position; --objective classify fits labels of samples.',
+  });
+}
+
 export function detectionCells(
   cells: number,
   height: number,

@@ -25,7 +25,8 @@ export interface Masking {
  * 30,000 batches, and are left as they are.
  */
 export function mostTold({ share }: Masking, tokens: number): number {
-  return Math.min(tokens, Math.ceil(tokens * share + 4 * Math.sqrt(tokens * share * (1 - share))));
+  const most = Math.ceil(tokens * share + 4 * Math.sqrt(tokens * share * (1 - share)));
+  return Math.min(tokens, Math.max(1, most));
 }
 
 /**

@@ -9,6 +9,7 @@ import type { Masking } from '../../train/masking.ts';
 import type { ObjectiveName } from '../../train/objectives/index.ts';
 import { decoderInput, tokenInput } from '../../train/objectives/language.ts';
 import { targetName } from '../../train/targets.ts';
+import { parseShare } from './settings.ts';
 
 export function inferObjective(model: Model, sample: Batch): ObjectiveName {
   if (sample.targets.has('boxes')) return 'detect';
@@ -51,6 +52,6 @@ export function maskingOf(
     mask,
     vocabulary,
     special: new Set([mask, ...(tokens?.all ?? [])]),
-    share: Number(flags['mask-share'] ?? 0.15),
+    share: parseShare('mask-share', flags['mask-share']) ?? 0.15,
   };
 }

@@ -1,6 +1,7 @@
 // Language models: the next token (clm), or tokens that were hidden (mlm). Logits [N, S, V].
 
-import type { Value } from '../../graph/index.ts';
+import { tokensNeeded } from '../../errors/train.ts';
+import { printShape, type Value } from '../../graph/index.ts';
 import type { Formula } from '../formula.ts';
 import { atRows } from '../rows.ts';
 import { counted, crossEntropy, hits } from './classify.ts';
@@ -20,6 +21,14 @@ export const IGNORED = -100;
 export function tokenInput({ inputs }: Ends): Value | undefined {
   const whole = inputs.filter((value) => value.dtype === 'int64' && value.shape?.length === 2);
   return whole.find(({ name }) => /ids|tokens/i.test(name) && !/type/i.test(name)) ?? whole[0];
+}
+
+/** The ids of a model that scores tokens at each of their positions. */
+function requireTokens(objective: string, ends: Ends): Value {
+  const ids = tokenInput(ends);
+  const [output] = ends.outputs;
+  if (ids && output?.shape?.length === 3) return ids;
+  throw tokensNeeded(objective, printShape(output?.shape));
 }
 
 /** The mask of tokens that are there, [N, S]. */
@@ -77,6 +86,7 @@ export function decoderInput({ inputs }: Ends): Value | undefined {
 export const clm: Objective = {
   summary: 'the next token; of the target text, where the model has a decoder_input_ids',
   targets: (ends) => {
+    requireTokens('clm', ends);
     const read = decoderInput(ends);
     const shape = (read?.shape ?? []).slice(1).map(Number);
     return read ? [{ name: 'labels', dtype: 'int64', shape }] : [];
@@ -95,9 +105,10 @@ export const clm: Objective = {
 
 export const mlm: Objective = {
   summary: 'tokens that were masked (80 % hidden, 10 % exchanged, 10 % left)',
-  targets: (ends) => [
-    { name: 'labels', dtype: 'int64', shape: (tokenInput(ends)?.shape ?? []).slice(1).map(Number) },
-  ],
+  targets(ends) {
+    const shape = (requireTokens('mlm', ends).shape ?? []).slice(1).map(Number);
+    return [{ name: 'labels', dtype: 'int64', shape }];
+  },
   build(c) {
     const logits = logitsOf(c.outputs[0] as Value, ['Softmax', 'LogSoftmax']);
     return judgeTokens(c, logits, c.target('labels'));
